@@ -1,0 +1,55 @@
+"""BMP files, which libvips does not know, through Pillow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from grainless.errors import PictureError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from grainless.picture.content import Picture
+
+_CONVERSIONS = {
+    "1": ("L", "1-bit values became 8-bit gray"),
+    "P": ("RGB", "palette colours became RGB"),
+}
+
+
+def read_bmp(
+    stream: BinaryIO, path: Path, check_size: Callable[[int, int], None]
+) -> tuple[NDArray[Any], tuple[float, float] | None, tuple[str, ...]]:
+    """Return the values (height, width, bands) of a BMP as uint8, its DPI and notes.
+
+    `check_size` gets width and height before decoding and raises when they are too large.
+    Raises PictureError when the file is damaged.
+    """
+    from PIL.BmpImagePlugin import BmpImageFile
+
+    try:
+        # Not Image.open, whose own size limit can only be changed for the whole process.
+        image = BmpImageFile(stream)
+        check_size(image.width, image.height)
+        mode, note = _CONVERSIONS.get(image.mode, (image.mode, ""))
+        values = np.array(image.convert(mode) if note else image)
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise PictureError(
+            f"{path} cannot be decoded", got=str(error), remedy="The file is damaged or cut off"
+        ) from error
+    dpi = image.info.get("dpi")
+    known = (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None
+    return values.reshape(values.shape[0], values.shape[1], -1), known, (note,) if note else ()
+
+
+def write_bmp(picture: Picture, pixels: NDArray[np.uint8], path: Path) -> None:
+    """Write pixels (height, width, 1 or 3) as a BMP; the DPI is all that it takes of the metadata."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    image.save(path, "BMP", dpi=picture.metadata.dpi or (0, 0))

@@ -1,0 +1,71 @@
+"""The one door to libvips: loaded at first use, with its cache off and its errors put into words."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from typing import TYPE_CHECKING, Any
+
+from grainless.errors import PictureError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_LONGEST_REASON = 160
+
+
+@functools.cache
+def vips() -> Any:
+    """Return the pyvips module; raise PictureError when it or its library cannot be loaded."""
+    try:
+        import pyvips
+    except (ImportError, OSError) as error:
+        raise PictureError(
+            "the picture library libvips cannot be loaded",
+            got=_short(str(error)),
+            remedy='Install it with: pip install "pyvips[binary]"',
+        ) from error
+    # Else a file that was overwritten is answered with its old pixels.
+    pyvips.cache_set_max(0)
+    return pyvips
+
+
+def file_name(path: Path) -> bytes:
+    """Return a name as the bytes that libvips wants.
+
+    Loaders and savers are called by their own names and not through `new_from_file`, which takes what
+    stands in square brackets at the end of a name for options.
+    """
+    return os.fsencode(path)
+
+
+@contextlib.contextmanager
+def decoding(path: Path) -> Iterator[Any]:
+    """Hand out pyvips and turn its errors into one PictureError about the file at `path`.
+
+    Raises MemoryError where it is not the file's fault.
+    """
+    module = vips()
+    try:
+        yield module
+    except module.Error as error:
+        if "out of memory" in str(error):
+            raise MemoryError from error
+        raise PictureError(
+            f"{path} cannot be decoded",
+            got=reason(error),
+            remedy="The file is damaged or cut off: get it from its source again",
+        ) from error
+
+
+def reason(error: Exception) -> str:
+    """Return the telling line of a libvips error without the name of the operation and the file's bytes."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    lines = [line for line in lines if line and not line.startswith(("unable to ", "VipsForeign"))]
+    return _short(lines[0] if lines else str(error).strip() or type(error).__name__)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 1] + "…"
