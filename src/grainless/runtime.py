@@ -1,0 +1,107 @@
+"""Starts a model in one of the libraries that can run it, on the CPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainless.errors import InputError, MissingExtraError, ModelError
+from grainless.model_file import LoadedModel
+
+Runtime = Literal["auto", "onnxruntime", "openvino"]
+Precision = Literal["exact", "fast"]
+Run = Callable[[Mapping[str, NDArray[np.float32]]], NDArray[np.float32]]
+"""Maps the graph's inputs, by name, to its answer; may be called from several threads."""
+
+
+def start(
+    model: LoadedModel,
+    *,
+    threads: int | None = None,
+    runtime: Runtime = "auto",
+    precision: Precision = "exact",
+) -> Run:
+    """Return the function that runs `model`.
+
+    `threads` is how many threads it may use, all cores if None. "auto" takes OpenVINO where it is
+    installed, else ONNX Runtime. "exact" computes in float32; "fast" lets OpenVINO compute in bfloat16
+    where the CPU can, which keeps 8 bits of each value. Raises `InputError` for options that are not valid,
+    `MissingExtraError` where OpenVINO is asked for and missing, and `ModelError` where the runtime refuses
+    the graph.
+    """
+    _check_choice("runtime", runtime, get_args(Runtime))
+    _check_choice("precision", precision, get_args(Precision))
+    threads = (os.cpu_count() or 1) if threads is None else threads
+    if threads < 1:
+        raise InputError("The number of threads is too small", got=threads, expected="at least 1")
+    if runtime == "onnxruntime" and precision == "fast":
+        raise InputError(
+            "ONNX Runtime has no fast precision",
+            remedy="Choose the runtime openvino (or auto), or leave the precision at exact.",
+        )
+    with_openvino = runtime == "openvino" or (runtime == "auto" and find_spec("openvino") is not None)
+    try:
+        if with_openvino:
+            return _start_openvino(model, threads, precision)
+        return _start_onnxruntime(model, threads)
+    except MissingExtraError:
+        raise
+    except Exception as error:  # each runtime has its own kinds, some of them bare RuntimeErrors
+        raise ModelError(f"The model file {model.path} cannot be started: {in_one_line(error)}") from error
+
+
+def in_one_line(error: Exception) -> str:
+    """Return the words of a runtime's error, which may come in several lines, as one."""
+    return " ".join(str(error).split()).rstrip(" .")
+
+
+def _check_choice(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise InputError(
+            f"The {option} is not known", got=repr(value), expected=f"one of {', '.join(allowed)}"
+        )
+
+
+def _start_onnxruntime(model: LoadedModel, threads: int) -> Run:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # The arena keeps the largest tile's memory, in powers of two, for ever; without it the peak is a third
+    # lower.
+    options.enable_cpu_mem_arena = False
+    # Failures are raised as errors; the runtime's own lines on stderr would come on top of them.
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model.graph, options, providers=["CPUExecutionProvider"])
+
+    def run(inputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        answer: NDArray[np.float32] = session.run(["clean"], dict(inputs))[0]
+        return answer
+
+    return run
+
+
+def _start_openvino(model: LoadedModel, threads: int, precision: Precision) -> Run:
+    try:
+        import openvino
+    except ImportError as error:
+        raise MissingExtraError("The OpenVINO runtime", "openvino") from error
+    options: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
+    if precision == "exact":
+        # Left alone, OpenVINO takes bfloat16 on CPUs that have it.
+        options["INFERENCE_PRECISION_HINT"] = "f32"
+    core = openvino.Core()
+    compiled = core.compile_model(core.read_model(model=model.graph, weights=b""), "CPU", options)
+
+    def run(inputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        # A request of its own per call: one request must not be used by two threads.
+        answer: NDArray[np.float32] = compiled.create_infer_request().infer(dict(inputs))["clean"]
+        return answer
+
+    return run

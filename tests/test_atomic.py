@@ -1,0 +1,43 @@
+"""Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from grainless.atomic import replace_file
+
+
+def test_bytes_arrive_in_a_new_folder_with_usual_rights(tmp_path):
+    path = tmp_path / "new" / "deep" / "file.bin"
+    replace_file(path, b"\x00one")
+    assert path.read_bytes() == b"\x00one"
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    if os.name == "posix":
+        assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+def test_what_stood_there_is_replaced(tmp_path):
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old and longer")
+    replace_file(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+
+    def fail(source, target):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        replace_file(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

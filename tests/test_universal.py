@@ -1,0 +1,140 @@
+"""The bundled model: its card, its speed bounds, and tiles that give what the whole picture gives."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from grainless.denoiser import Denoiser
+from grainless.model_file import find_model, read_model
+from grainless.tiling import overhead, plan_tiles
+
+
+@pytest.fixture(scope="module")
+def universal():
+    return Denoiser.load("universal", tile=10**6)
+
+
+def noisy_picture(rng, height, width):
+    """Waves with Gaussian noise and impulses of both kinds: every part of the network has work to do."""
+    down, right = np.mgrid[:height, :width]
+    waves = 0.5 + 0.2 * np.sin(down / 9) + 0.2 * np.cos(right / 23 + down / 50)
+    picture = np.clip(waves[..., None] + rng.normal(0, 0.1, (height, width, 3)), 0.02, 0.98)
+    hits = rng.random((height, width, 3))
+    picture[hits < 0.05], picture[hits > 0.95] = 0, 1
+    return picture.astype(np.float32)
+
+
+def test_card():
+    card = read_model("universal").card
+    assert card.channels == 3
+    assert card.inputs == ["picture", "levels"]
+    assert 0 < card.receptive_radius <= 96
+    assert card.training_data
+    assert all(data.licence for data in card.training_data)
+    assert card.scores
+    assert all(score.protocol for score in card.scores)
+    assert find_model("universal").stat().st_size <= 12 * 10**6
+
+
+def test_overhead_of_full_tiles(universal):
+    card = universal.card
+    plan = plan_tiles(6000, 8000, tile=1024, halo=card.halo, stride=card.stride)
+    assert overhead(plan) <= 1.5
+
+
+def test_noise_goes(universal, rng):
+    height, width = 120, 136
+    down, right = np.mgrid[:height, :width]
+    waves = 0.5 + 0.2 * np.sin(down / 9) + 0.2 * np.cos(right / 23 + down / 50)
+    noisy = noisy_picture(rng, height, width)
+    clean = universal(noisy)
+    before = np.mean((noisy - waves[..., None]) ** 2)
+    after = np.mean((clean - waves[..., None]) ** 2)
+    assert after < before / 10
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 17), (7, 3), (8, 8), (33, 1)])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_any_size(universal, rng, size, channels):
+    pixels = rng.integers(0, 256, (*size, channels), dtype=np.uint8)
+    assert universal(pixels).shape == pixels.shape
+
+
+def test_16_bit_gradients_are_not_banded(universal):
+    # A noise-free ramp over eight levels of 8 bit. Were it cut to 8 bit inside, it would come back in steps
+    # of 257.
+    ramp = np.tile(np.arange(30_000, 32_056, 8, dtype=np.uint16), (64, 1))
+    clean = universal(np.dstack([ramp] * 3)).astype(int)[16:-16, 16:-16, 1]
+    assert len(np.unique(clean)) > 100
+    assert np.abs(np.diff(clean, axis=1)).max() < 128
+
+
+@pytest.mark.slow
+def test_tiled_equals_whole(universal, rng):
+    # Tiles a little larger than the halo, 4 by 5 of them in an odd size: each sees less than the whole
+    # picture.
+    card = universal.card
+    tile = card.halo + 4 * card.stride
+    height, width = 4 * tile - 3, 5 * tile - 5
+    assert len(plan_tiles(height, width, tile=tile, halo=card.halo, stride=card.stride)) >= 16
+    pixels = noisy_picture(rng, height, width)
+    tiled = Denoiser(card, universal._run, name="universal", tile=tile)(pixels)
+    assert np.abs(tiled - universal(pixels)).max() <= 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("cut_by_strides", [0, 1])
+def test_tiles_need_the_whole_halo(universal, rng, axis, cut_by_strides):
+    # What lies at the very end of the receptive field hardly counts at ordinary values. So everything from
+    # one stride within the halo on is made so loud that its influence on the quiet tile shows: with the
+    # whole halo the tile is that of the whole picture even then, with one stride less it is not.
+    card = universal.card
+    tile, side = 4 * card.stride, 2 * card.halo + 8 * card.stride
+    pixels = np.moveaxis(noisy_picture(rng, side, 2 * card.halo), 0, axis)
+    loud = np.moveaxis(pixels, axis, 0)[tile + card.halo - card.stride :]
+    loud[:] = rng.normal(0, 1e24, loud.shape)
+    levels = np.array([0, 1], np.float32)
+
+    def quiet_tile(seen):
+        window = np.moveaxis(np.moveaxis(pixels, axis, 0)[:seen], 0, axis)
+        return np.moveaxis(universal._infer(window, levels), axis, 0)[:tile]
+
+    whole = quiet_tile(side)
+    tiled = quiet_tile(tile + card.halo - cut_by_strides * card.stride)
+    difference = (np.abs(tiled - whole) / np.maximum(np.abs(whole), 1)).max()
+    assert (difference <= 1e-5) == (cut_by_strides == 0), difference
+
+
+@pytest.mark.slow
+def test_openvino_agrees(rng):
+    pytest.importorskip("openvino")
+    pixels = noisy_picture(rng, 200, 264)
+    exact = Denoiser.load("universal", runtime="openvino")(pixels)
+    assert np.abs(exact - Denoiser.load("universal")(pixels)).max() <= 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process is read from /proc")
+@pytest.mark.parametrize("channels", [3, 4])
+def test_memory_of_a_48_megapixel_photograph(channels):
+    script = f"""
+import numpy as np
+from pathlib import Path
+from grainless.denoiser import Denoiser
+pixels = np.random.default_rng(0).integers(0, 256, (6000, 8000, {channels}), dtype=np.uint8)
+if pixels.shape[2] == 4:
+    pixels[2000:5000, 1000:6000, 3] = 0
+assert Denoiser.load("universal")(pixels).shape == pixels.shape
+status = Path("/proc/self/status").read_text()
+print(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    peak = int(done.stdout) * 1024
+    assert peak < 1.5e9
