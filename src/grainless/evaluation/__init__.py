@@ -1,0 +1,38 @@
+"""Methods x noises x pictures -> scores, as data that says how it was made.
+
+    result = evaluate("photos", ["gaussian:25"], methods=["median", "universal"])
+    result.save("photos.json")
+
+The JSON form carries `"version": 1`. Fields may be added under the same version, and readers ignore those
+they do not know; removing a field or changing its meaning raises the version, and other versions are refused.
+A PSNR of `null` is an exact match (infinite).
+"""
+
+from grainless.evaluation.measuring import DEFAULT_METHODS, Method, as_method, evaluate
+from grainless.evaluation.results import (
+    VERSION,
+    Data,
+    Evaluation,
+    MethodInfo,
+    PictureScores,
+    Row,
+    Run,
+    load,
+    merge,
+)
+
+__all__ = [
+    "DEFAULT_METHODS",
+    "VERSION",
+    "Data",
+    "Evaluation",
+    "Method",
+    "MethodInfo",
+    "PictureScores",
+    "Row",
+    "Run",
+    "as_method",
+    "evaluate",
+    "load",
+    "merge",
+]

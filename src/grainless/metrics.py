@@ -1,0 +1,208 @@
+"""PSNR, SSIM and MSE under a named protocol, which says how they were measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainless.errors import InputError, MissingExtraError
+
+EXACT_PSNR = 100.0
+"""What an exact match (infinite PSNR), or anything above it, counts in a mean, in dB."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a clean and a restored picture are compared.
+
+    Numbers of different protocols are never ranked against each other.
+    """
+
+    name: str
+    eight_bit: bool
+    """Both pictures are rounded to the 256 levels that an 8-bit file holds."""
+    clip: bool
+    """Both pictures are clipped to the range before they are compared."""
+    channels: Literal["rgb"] = "rgb"
+    """PSNR and MSE take all values of all channels together; SSIM is the mean over the channels."""
+    averaging: Literal["per-image"] = "per-image"
+    """One score per picture, then the mean over the pictures."""
+    ssim_sigma: float = 1.5
+    """Standard deviation of SSIM's Gaussian window, in pixels; the window is cut at 3.5 sigma."""
+
+    def __post_init__(self) -> None:
+        if self.eight_bit and not self.clip:
+            raise InputError(
+                "An 8-bit protocol clips, as its levels end at 0 and 255",
+                expected="clip=True with eight_bit=True",
+            )
+
+    @property
+    def value_range(self) -> float:
+        """Distance from black to white in the units that are compared: 255 levels, or 1."""
+        return 255.0 if self.eight_bit else 1.0
+
+    @property
+    def ssim_window(self) -> int:
+        """Side of SSIM's window in pixels; smaller pictures have no SSIM."""
+        return 2 * int(3.5 * self.ssim_sigma + 0.5) + 1
+
+    @property
+    def stamp(self) -> str:
+        """The protocol in one short line, as printed beside every number."""
+        depth = "8-bit" if self.eight_bit else "float"
+        return (
+            f"{self.name}: {depth}, {'clipped' if self.clip else 'not clipped'}, all channels jointly, "
+            f"mean of PSNR per image, SSIM Gaussian {self.ssim_sigma:g} ({self.ssim_window} px) per channel"
+        )
+
+
+FILE_8BIT = Protocol(name="file-8bit", eight_bit=True, clip=True)
+"""What a real file holds, the default: noisy input and output are both clipped and rounded to 8 bit."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of one picture, or the means over several."""
+
+    psnr: float
+    """In dB; infinite for an exact match."""
+    ssim: float
+    """At most 1."""
+    mse: float
+    """Mean squared error of values from 0 to 1, whatever the depth of the pictures."""
+
+
+def scores(clean: NDArray[Any], restored: NDArray[Any], protocol: Protocol = FILE_8BIT) -> Scores:
+    """Compare two pictures by all three measures.
+
+    Both are (H, W) or (H, W, C), of the same shape; uint8, uint16, or float with black 0 and white 1; the
+    two dtypes may differ. Raises InputError for anything else, and for pictures smaller than SSIM's window;
+    MissingExtraError without scikit-image.
+    """
+    clean, restored = _comparable(clean, restored, protocol)
+    error = _mse(clean, restored, protocol)
+    return Scores(psnr=_decibels(error), ssim=_ssim(clean, restored, protocol), mse=error)
+
+
+def mse(clean: NDArray[Any], restored: NDArray[Any], protocol: Protocol = FILE_8BIT) -> float:
+    """Mean squared error over all channels, for values from 0 to 1; arguments as for `scores`."""
+    return _mse(*_comparable(clean, restored, protocol), protocol)
+
+
+def psnr(clean: NDArray[Any], restored: NDArray[Any], protocol: Protocol = FILE_8BIT) -> float:
+    """Peak signal-to-noise ratio -10 log10(MSE), in dB, infinite for an exact match; see `scores`."""
+    return _decibels(mse(clean, restored, protocol))
+
+
+def ssim(clean: NDArray[Any], restored: NDArray[Any], protocol: Protocol = FILE_8BIT) -> float:
+    """Structural similarity, Gaussian window, mean over the channels; arguments as for `scores`.
+
+    Wang, Bovik, Sheikh, Simoncelli, "Image quality assessment: from error visibility to structural
+    similarity", IEEE TIP 2004, as scikit-image computes it.
+    """
+    return _ssim(*_comparable(clean, restored, protocol), protocol)
+
+
+def mean_scores(each: Iterable[Scores]) -> Scores:
+    """Average scores over pictures.
+
+    Every PSNR counts at most EXACT_PSNR, so that one exact match does not make the mean infinite; how many
+    matches were exact is for the caller to say beside it. Raises InputError for no scores at all.
+    """
+    rows = list(each)
+    if not rows:
+        raise InputError("There are no scores to average", expected="the scores of at least one picture")
+    return Scores(
+        psnr=math.fsum(min(row.psnr, EXACT_PSNR) for row in rows) / len(rows),
+        ssim=math.fsum(row.ssim for row in rows) / len(rows),
+        mse=math.fsum(row.mse for row in rows) / len(rows),
+    )
+
+
+def to_8bit(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Bring uint8, uint16 or float [0, 1] pixels to 8 bit: clipped, rounded to the nearest level."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype == np.uint16:
+        return ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.rint(np.clip(pixels, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return levels
+
+
+def _comparable(
+    clean: NDArray[Any], restored: NDArray[Any], protocol: Protocol
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if clean.shape != restored.shape:
+        raise InputError(
+            "The two pictures differ in shape",
+            got=f"{clean.shape} and {restored.shape}",
+            expected="one shape",
+        )
+    return _measured(clean, protocol), _measured(restored, protocol)
+
+
+def _measured(pixels: NDArray[Any], protocol: Protocol) -> NDArray[np.float64]:
+    _check(pixels)
+    if protocol.eight_bit:
+        return to_8bit(pixels).astype(np.float64)
+    values = pixels.astype(np.float64)
+    if pixels.dtype.kind == "u":
+        values /= np.iinfo(pixels.dtype).max
+    return np.clip(values, 0.0, 1.0) if protocol.clip else values
+
+
+def _check(pixels: NDArray[Any]) -> None:
+    if pixels.ndim not in (2, 3) or pixels.size == 0:
+        raise InputError(
+            "A picture to be measured has the wrong shape", got=pixels.shape, expected="(H, W) or (H, W, C)"
+        )
+    if pixels.dtype not in (np.uint8, np.uint16) and pixels.dtype.kind != "f":
+        raise InputError(
+            "A picture to be measured has the wrong dtype",
+            got=pixels.dtype,
+            expected="uint8, uint16 or float",
+        )
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise InputError("A picture to be measured holds NaN or infinity", expected="finite values")
+
+
+def _mse(clean: NDArray[np.float64], restored: NDArray[np.float64], protocol: Protocol) -> float:
+    return float(np.mean(np.square(clean - restored))) / protocol.value_range**2
+
+
+def _decibels(error: float) -> float:
+    return math.inf if error == 0.0 else -10.0 * math.log10(error)
+
+
+def _ssim(clean: NDArray[np.float64], restored: NDArray[np.float64], protocol: Protocol) -> float:
+    if min(clean.shape[:2]) < protocol.ssim_window:
+        raise InputError(
+            "The picture is too small for SSIM",
+            got=f"{clean.shape[1]} x {clean.shape[0]} pixels",
+            expected=f"at least {protocol.ssim_window} x {protocol.ssim_window}",
+        )
+    return float(
+        _skimage_metrics().structural_similarity(
+            clean,
+            restored,
+            gaussian_weights=True,
+            sigma=protocol.ssim_sigma,
+            use_sample_covariance=False,
+            data_range=protocol.value_range,
+            channel_axis=-1 if clean.ndim == 3 else None,
+        )
+    )
+
+
+def _skimage_metrics() -> Any:
+    try:
+        from skimage import metrics
+    except ImportError as error:
+        raise MissingExtraError("SSIM", "evaluate") from error
+    return metrics
