@@ -1,0 +1,22 @@
+"""What every network of grainless says about itself."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+
+class PictureNet(nn.Module):
+    """A network from a noisy picture to a clean one of the same shape."""
+
+    stride: ClassVar[int] = 1
+    """Height and width of the input must be multiples of this many pixels."""
+    inputs: ClassVar[tuple[Literal["picture", "levels"], ...]] = ("picture",)
+    """What `forward` takes, in order: `picture`, and `levels` if black and white point are asked for."""
+    channels: Literal[1, 3] = 3
+    """Channels of input and output."""
+
+    def select_inputs(self, picture: Tensor, levels: Tensor) -> tuple[Tensor, ...]:
+        """Return those of the two that the network takes."""
+        return (picture, levels) if "levels" in self.inputs else (picture,)

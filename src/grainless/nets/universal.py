@@ -1,0 +1,120 @@
+"""The universal network: blind to the kind and the strength of the noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from grainless.nets.blocks import stack
+from grainless.nets.picture_net import PictureNet
+
+HIT_WIDTH = 1.5 / 255
+"""Distance from the black or white point at which the impulse hint has fallen to 1/e, in [0, 1] units."""
+
+
+class ImpulseHint(nn.Module):
+    """Marks values near the picture's black and white points, and fills them from their neighbours.
+
+    The mark is soft (a Gaussian of the distance, width `HIT_WIDTH`): near-extreme impulses get a part of it.
+    The fill is the mean of the unmarked neighbours weighted by inverse distance to the fourth power (Shepard
+    1968), per channel.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, channels: int, *, radius: int) -> None:
+        super().__init__()
+        offsets = torch.arange(-radius, radius + 1, dtype=torch.float32)
+        squares = offsets[:, None] ** 2 + offsets[None, :] ** 2
+        # The pixel itself weighs much, not infinitely: an unmarked value is its own best estimate.
+        weights = 1 / squares.clamp(min=0.25) ** 2
+        self.register_buffer("kernel", weights.expand(channels, 1, -1, -1).clone(), persistent=False)
+        self.channels = channels
+        self.radius = radius
+
+    def forward(self, picture: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mark and the filled picture.
+
+        `picture` is `(batch, channels, height, width)`; `levels` is `(batch, 2)`, black and white point in
+        the same units. Both results have the shape of `picture`; the mark lies in [0, 1].
+        """
+        black, white = levels[:, 0, None, None, None], levels[:, 1, None, None, None]
+        distance = torch.minimum((picture - black).abs(), (white - picture).abs())
+        mark = torch.exp(-((distance / HIT_WIDTH) ** 2))
+        # The floor keeps the division defined where a whole neighbourhood is marked; there the fill is the
+        # local mean.
+        trust = 1 - mark + 1e-4
+        padding = self.radius
+        total = F.conv2d(picture * trust, self.kernel, padding=padding, groups=self.channels)
+        weight = F.conv2d(trust, self.kernel, padding=padding, groups=self.channels)
+        return mark, total / weight
+
+
+class UniversalNet(PictureNet):
+    """Residual U-Net behind a pixel-unshuffle, told by an impulse hint which values look like salt or pepper.
+
+    Picture, fill and mark go in at half resolution (FFDNet's trick, Zhang et al. 2018); plain 3x3
+    convolutions work at strides 2, 4 and 8; the answer is a learned blend of picture and fill plus a
+    residual. No normalisation, pooling over the whole picture or attention: the receptive field is finite, so
+    tiles with a halo are exact.
+    """
+
+    stride = 8
+    inputs = ("picture", "levels")
+
+    def __init__(
+        self,
+        *,
+        channels: Literal[1, 3] = 3,
+        widths: Sequence[int] = (48, 96, 160),
+        encoder_blocks: Sequence[int] = (1, 2),
+        middle_blocks: int = 2,
+        decoder_blocks: Sequence[int] = (2, 2),
+        hint_radius: int = 7,
+    ) -> None:
+        super().__init__()
+        fine, medium, coarse = widths
+        self.channels = channels
+        self.hint = ImpulseHint(channels, radius=hint_radius)
+        self.head = nn.Conv2d(3 * channels * 4, fine, 3, padding=1, bias=False)
+        self.encode_fine = stack(fine, encoder_blocks[0])
+        self.down_medium = nn.Conv2d(fine, medium, 2, stride=2, bias=False)
+        self.encode_medium = stack(medium, encoder_blocks[1])
+        self.down_coarse = nn.Conv2d(medium, coarse, 2, stride=2, bias=False)
+        self.middle = stack(coarse, middle_blocks)
+        self.up_medium = nn.Conv2d(coarse, medium * 4, 1, bias=False)
+        self.decode_medium = stack(medium, decoder_blocks[1])
+        self.up_fine = nn.Conv2d(medium, fine * 4, 1, bias=False)
+        self.decode_fine = stack(fine, decoder_blocks[0])
+        self.tail = nn.Conv2d(fine, 2 * channels * 4, 3, padding=1)
+        # The untrained network answers with about the picture itself where nothing is marked.
+        with torch.no_grad():
+            for weights in self.tail.parameters():
+                weights.mul_(0.1)
+
+    def forward(self, picture: Tensor, levels: Tensor) -> Tensor:
+        """Return the cleaned picture, float32, not clipped.
+
+        `picture` is `(batch, channels, height, width)` in [0, 1], height and width multiples of `stride`;
+        `levels` is `(batch, 2)`: black and white point of the whole picture.
+        """
+        # Values decide the hint, so it is computed at full precision; it has no weights to train.
+        with torch.no_grad(), torch.autocast(picture.device.type, enabled=False):
+            mark, fill = self.hint(picture.float(), levels.float())
+        features = F.pixel_unshuffle(torch.cat([picture, fill, mark], dim=1) - 0.5, 2)
+        fine = self.encode_fine(self.head(features))
+        medium = self.encode_medium(self.down_medium(fine))
+        coarse = self.middle(self.down_coarse(medium))
+        medium = self.decode_medium(medium + F.pixel_shuffle(self.up_medium(coarse), 2))
+        fine = self.decode_fine(fine + F.pixel_shuffle(self.up_fine(medium), 2))
+        answer = F.pixel_shuffle(self.tail(fine), 2).float()
+        residual, gate = answer.split(self.channels, dim=1)
+        # Half-precision autocast must not touch the sum: 8 bits of mantissa would quantise the picture
+        # itself.
+        blend = torch.sigmoid(gate + 4 * mark - 2)
+        clean: Tensor = picture + blend * (fill - picture) + residual
+        return clean

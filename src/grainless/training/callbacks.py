@@ -1,0 +1,257 @@
+"""What happens around the steps of a run: progress, waiting time, roll-back, sample pictures, the clock."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from grainless.errors import TrainingError
+from grainless.picture import Metadata, Picture, write_picture
+from grainless.training.task import SupervisedTask
+
+logger = logging.getLogger("grainless")
+
+
+class RunClock(Callback):
+    """Counts the minutes of a run over all its resumptions, and ends it when they are spent."""
+
+    def __init__(self, max_minutes: float | None) -> None:
+        self.max_seconds = None if max_minutes is None else max_minutes * 60
+        self._before = 0.0
+        self._started: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, earlier parts of a resumed run counted in."""
+        return self._before + (0.0 if self._started is None else time.monotonic() - self._started)
+
+    def progress(self, step: int, steps: int) -> float:
+        """Return the share of the run that is done, by steps or by time, whichever is further."""
+        by_steps = step / steps
+        return by_steps if self.max_seconds is None else max(by_steps, self.seconds / self.max_seconds)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start to count."""
+        self._started = time.monotonic()
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        """Ask the trainer to stop once the time is spent."""
+        if self.max_seconds is not None and self.seconds >= self.max_seconds:
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, float]:
+        """Return the seconds so far."""
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Go on from the seconds of an earlier part."""
+        self._before = state_dict["seconds"]
+
+
+class WaitingTime(Callback):
+    """Logs the share of time in which the trainer waited for data, as `waiting`."""
+
+    def __init__(self) -> None:
+        self._last_end: float | None = None
+        self._last_start = 0.0
+        self.waited = self.worked = 0.0
+
+    @property
+    def share(self) -> float:
+        """Seconds waited per second of stepping and waiting; 0 before the first step."""
+        return self.waited / max(1e-9, self.waited + self.worked)
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Close a waiting time."""
+        self._last_start = time.perf_counter()
+        if self._last_end is not None:
+            self.waited += self._last_start - self._last_end
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        """Open a waiting time."""
+        self._last_end = time.perf_counter()
+        self.worked += self._last_end - self._last_start
+        pl_module.log("waiting", self.share)
+
+    def on_validation_start(self, *_: Any) -> None:
+        """Leave validation out of the count."""
+        self._last_end = None
+
+
+class RollBack(Callback):
+    """Restores the last good weights when the loss or the gradient is not a number, and says so.
+
+    A copy of weights and optimiser is kept every `every` steps. More than `patience` roll-backs within that
+    many steps end the run with TrainingError: then the recipe is at fault, not one batch.
+    """
+
+    def __init__(self, *, every: int = 100, patience: int = 5) -> None:
+        self._every, self._patience = every, patience
+        self._good: tuple[int, dict[str, Any], dict[str, Any]] | None = None
+        self._rolled_back: list[int] = []
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Keep the first good state."""
+        self._keep(trainer, pl_module)
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Check the gradient before it reaches the weights."""
+        gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
+        norm = torch.stack(torch._foreach_norm(gradients)).norm() if gradients else torch.zeros(())
+        if bool(torch.isfinite(norm)):
+            if trainer.global_step % self._every == 0:
+                self._keep(trainer, pl_module)
+            return
+        self._restore(trainer, pl_module)
+        optimizer.zero_grad(set_to_none=True)
+
+    def _keep(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Copy weights and optimiser."""
+        self._good = (
+            trainer.global_step,
+            copy.deepcopy(pl_module.state_dict()),
+            copy.deepcopy(trainer.optimizers[0].state_dict()),
+        )
+
+    def _restore(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Put the copy back, or give up."""
+        step = trainer.global_step
+        self._rolled_back = [past for past in self._rolled_back if step - past <= self._every] + [step]
+        if self._good is None or len(self._rolled_back) > self._patience:
+            raise TrainingError(
+                "The loss is not a number again and again",
+                got=f"{len(self._rolled_back)} times within {self._every} steps, last at step {step}",
+                remedy="Lower optimiser.rate, or set schedule.precision=32-true",
+            )
+        kept, weights, optimiser = self._good
+        pl_module.load_state_dict(weights)
+        trainer.optimizers[0].load_state_dict(copy.deepcopy(optimiser))
+        logger.warning(
+            "Step %d: the loss or its gradient is not a number; "
+            "weights rolled back to step %d, this batch is left out.",
+            step,
+            kept,
+        )
+
+
+class FinalCheckpoint(Callback):
+    """Writes the state at the regular end of a run, which no time interval would catch."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def on_train_end(self, trainer: L.Trainer, *_: Any) -> None:
+        """Write it."""
+        trainer.save_checkpoint(self._path)
+
+
+class ProgressLine(Callback):
+    """One bar over the whole run: loss, validation PSNR and time left."""
+
+    def __init__(self, clock: RunClock, *, steps: int) -> None:
+        self._clock, self._steps = clock, steps
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._first: tuple[float, float] | None = None
+        self._loss = float("nan")
+        self._spoken = 0.0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Open the bar; without a terminal a line is logged every minute instead."""
+        self._first = (time.monotonic(), self._clock.progress(trainer.global_step, self._steps))
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        bar = Progress(*columns, refresh_per_second=2)
+        if bar.console.is_terminal and trainer.is_global_zero:
+            self._bar = bar
+            self._task = bar.add_task("", total=1.0)
+            bar.start()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *_: Any
+    ) -> None:
+        """Move the bar."""
+        now = time.monotonic()
+        due = self._bar is not None and trainer.global_step % 10 == 0
+        if not due and now - self._spoken < 60:
+            return
+        loss = float(trainer.callback_metrics.get("loss", float("nan")))
+        self._loss = loss if self._loss != self._loss else 0.9 * self._loss + 0.1 * loss
+        done = self._clock.progress(trainer.global_step, self._steps)
+        text = self._text(trainer, done, now)
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=done, description=text)
+        elif trainer.is_global_zero:
+            logger.info("%s", text)
+        self._spoken = now
+
+    def _text(self, trainer: L.Trainer, done: float, now: float) -> str:
+        """Return step, loss, PSNR and time left."""
+        text = f"step {trainer.global_step}/{self._steps}  loss {self._loss:.5f}"
+        if "psnr" in trainer.callback_metrics:
+            text += f"  PSNR {float(trainer.callback_metrics['psnr']):.2f} dB"
+        if self._first is not None and done > self._first[1]:
+            left = (now - self._first[0]) / (done - self._first[1]) * (1 - done)
+            text += f"  {int(left // 3600)}:{int(left // 60 % 60):02d}:{int(left % 60):02d} left"
+        return text
+
+    def on_train_end(self, *_: Any) -> None:
+        """Close the bar."""
+        self._close()
+
+    def on_exception(self, *_: Any) -> None:
+        """Close the bar."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+class SamplePictures(Callback):
+    """Writes a grid of noisy, cleaned and clean validation crops at each validation."""
+
+    def __init__(self, folder: Path, *, rows: int = 6) -> None:
+        self._folder, self._rows = folder, rows
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Clean one crop of each noise and write the grid as PNG."""
+        loaders = trainer.val_dataloaders
+        if not trainer.is_global_zero or loaders is None or not isinstance(pl_module, SupervisedTask):
+            return
+        patches = loaders.dataset
+        rows = min(self._rows, len(patches.noises))
+        pictures = len(patches) // len(patches.noises)
+        lines = []
+        for kind in range(rows):
+            item = patches[kind * pictures + kind % pictures]
+            batch = {key: value[None].to(pl_module.device) for key, value in item.items()}
+            with torch.no_grad():
+                restored = pl_module.answer(batch)[0].clamp(0, 1).cpu()
+            side = min(item["clean"].shape[1:])
+            lines.append(
+                np.concatenate(
+                    [
+                        part[:, :side, :side].numpy()
+                        for part in (item["noisy"].clamp(0, 1), restored, item["clean"])
+                    ],
+                    axis=2,
+                )
+            )
+        if len({line.shape for line in lines}) != 1:
+            return
+        grid = np.rint(np.concatenate(lines, axis=1).transpose(1, 2, 0) * 255).astype(np.uint8)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        picture = Picture(pixels=grid, alpha=None, metadata=Metadata(), format="png")
+        write_picture(picture, self._folder / f"step-{trainer.global_step:07d}.png")

@@ -1,0 +1,278 @@
+"""From a run folder to one ONNX file with its card inside, checked against the network it came from."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from grainless import __version__
+from grainless.datasets import PixelStore
+from grainless.errors import TrainingError
+from grainless.metrics import EXACT_PSNR, FILE_8BIT, psnr
+from grainless.model_file import LoadedModel, ModelCard, Score, TrainingData, write_model
+from grainless.nets import PictureNet, build_net
+from grainless.runtime import start
+from grainless.training.patches import ValidationPatches
+from grainless.training.recipe import Recipe
+from grainless.training.run import BEST, DATA_FILE, LAST, PIXELS, load_run_recipe
+from grainless.training.task import load_weights
+
+logger = logging.getLogger("grainless")
+
+OPSET = 18
+PARITY = 1e-4
+"""Largest difference allowed between torch and ONNX Runtime, in [0, 1] units."""
+HALF_COST = 0.01
+"""Largest loss of validation PSNR allowed for 16-bit weights, in dB."""
+_ODD_SIZES = ((48, 104), (136, 72), (192, 192))
+"""Heights and widths that parity is checked at, in pixels."""
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """The network of a run and what it was trained on."""
+
+    recipe: Recipe
+    net: PictureNet
+    patches: ValidationPatches
+    data: dict[str, Any]
+
+
+def export_run(run: Path, output: Path, *, half: bool = False) -> ModelCard:
+    """Write the best network of a run (the last one, if none was validated) to `output`, and return its card.
+
+    The graph takes any height and width in multiples of the stride. `half` stores the weights in 16 bits;
+    computing stays in float32. The receptive radius of the card is measured. Nothing is written unless ONNX
+    Runtime gives on the run's validation pictures what torch gives, within 1e-4, and 16-bit weights cost at
+    most 0.01 dB. Raises TrainingError, or ModelError for a graph or a path that cannot be written.
+    """
+    trained = _load_run(run)
+    reference = _validation_psnr(trained, _torch_run(trained.net)) if half else None
+    if half:
+        _round_to_half(trained.net)
+    radius = receptive_radius(trained.net, channels=trained.net.channels)
+    graph = _store_half(_onnx_graph(trained.net)) if half else _onnx_graph(trained.net)
+    card = _card(trained, radius, half=half)
+    run_onnx = start(LoadedModel(path=output, card=card, graph=graph), runtime="onnxruntime")
+    _check_parity(trained, run_onnx)
+    scores = _validation_psnr(trained, run_onnx)
+    if reference is not None:
+        _check_half_cost(reference, scores)
+    card = card.model_copy(update={"scores": _scores(trained, scores)})
+    return write_model(output, graph, card)
+
+
+def receptive_radius(net: PictureNet, *, channels: int) -> int:
+    """Measure how far, in pixels, one value of the input reaches in the output, at every phase of the stride.
+
+    A pixel is set to NaN, which no convolution, sum or nonlinearity loses; the outputs that turn NaN are
+    those it reaches. Raises TrainingError if the reach grows with the picture: such a network cannot be tiled
+    exactly.
+    """
+    stride = net.stride
+    side = 64
+    while side <= 1024:
+        side *= 2
+        radius = max(_reach(net, channels, side, side // 2 + phase) for phase in range(stride))
+        if radius < side // 2 - 2 * stride:
+            return radius
+    raise TrainingError(
+        "The network's receptive field has no end",
+        got=f"a reach of {radius} pixels and more",
+        remedy="Use a network without pooling, attention or normalisation over the whole picture",
+    )
+
+
+def _reach(net: PictureNet, channels: int, side: int, place: int) -> int:
+    """Return the largest distance along an axis at which a NaN at `(place, place)` is felt."""
+    picture = torch.full((1, channels, side, side), 0.5)
+    picture[:, :, place, place] = float("nan")
+    with torch.no_grad():
+        answer = net(*net.select_inputs(picture, torch.tensor([[0.0, 1.0]])))
+    felt = torch.isnan(answer).any(dim=1)[0]
+    return max(int((axis - place).abs().max()) for axis in torch.nonzero(felt, as_tuple=True))
+
+
+def _load_run(run: Path) -> _Trained:
+    """Read recipe, weights and validation pictures of a run folder."""
+    recipe = load_run_recipe(run)
+    checkpoint = next((run / name for name in (BEST, LAST) if (run / name).is_file()), None)
+    if checkpoint is None:
+        raise TrainingError(
+            f"{run} holds no checkpoint yet",
+            remedy=f"Go on with `grainless train {recipe.name} -o {run} --resume`",
+        )
+    net = build_net(recipe.net.name, recipe.net.settings)
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        raise TrainingError(f"{checkpoint} cannot be read", got=str(error)) from error
+    load_weights(net, state)
+    logger.info("%s of step %d", checkpoint.name, state["global_step"])
+    data = json.loads((run / DATA_FILE).read_text(encoding="utf-8"))
+    store = PixelStore(run / PIXELS)
+    position = {name: i for i, name in enumerate(store.names)}
+    patches = ValidationPatches(store, [position[name] for name in data["validation"]], recipe)
+    return _Trained(recipe=recipe, net=net.eval(), patches=patches, data=data)
+
+
+def _torch_run(net: PictureNet) -> Any:
+    """Return the network as a function of named arrays, as the runtimes are."""
+
+    def run(inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        with torch.no_grad():
+            answer: NDArray[np.float32] = net(
+                *(torch.from_numpy(inputs[name]) for name in net.inputs)
+            ).numpy()
+        return answer
+
+    return run
+
+
+def _round_to_half(net: PictureNet) -> None:
+    """Round the weights to what 16 bits hold, so that parity is judged on the same numbers."""
+    with torch.no_grad():
+        for weights in net.parameters():
+            weights.copy_(weights.half().float())
+
+
+def _onnx_graph(net: PictureNet) -> bytes:
+    """Return the ONNX bytes of a network with free height and width."""
+    picture = torch.rand(1, net.channels, 64, 96)
+    names = list(net.inputs)
+    shapes: dict[str, Any] = {"picture": {0: "batch", 2: "height", 3: "width"}, "levels": {0: "batch"}}
+    with warnings.catch_warnings(), TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.onnx"
+        # The exporter warns of its own deprecations, which are of no use to somebody who exports a model.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            net,
+            net.select_inputs(picture, torch.tensor([[0.0, 1.0]])),
+            path,
+            input_names=names,
+            output_names=["clean"],
+            dynamic_axes={name: shapes[name] for name in names} | {"clean": shapes["picture"]},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+        return path.read_bytes()
+
+
+def _store_half(graph: bytes) -> bytes:
+    """Return the graph with its weights stored in 16 bits and cast back to float32 before use."""
+    model = onnx.load_model_from_string(graph)
+    casts = []
+    for tensor in model.graph.initializer:
+        # Small tensors are constants of the graph (shapes, kernels of the hint), not weights.
+        if tensor.data_type != TensorProto.FLOAT or not tensor.name.endswith(("weight", "bias")):
+            continue
+        values = numpy_helper.to_array(tensor)
+        name, stored = tensor.name, f"{tensor.name}.half"
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))
+        casts.append(helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT))
+    for cast in reversed(casts):
+        model.graph.node.insert(0, cast)
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def _check_parity(trained: _Trained, run_onnx: Any) -> None:
+    """Compare torch and ONNX Runtime on crops of real noisy pictures at several odd sizes."""
+    run_torch = _torch_run(trained.net)
+    for number, (height, width) in enumerate(_ODD_SIZES):
+        item = trained.patches[number % len(trained.patches)]
+        inputs = {
+            "picture": np.ascontiguousarray(item["noisy"][None, :, :height, :width].numpy()),
+            "levels": item["levels"][None].numpy(),
+        }
+        inputs = {name: inputs[name] for name in trained.net.inputs}
+        difference = float(np.abs(run_onnx(inputs) - run_torch(inputs)).max())
+        if not difference <= PARITY:
+            raise TrainingError(
+                "The exported graph does not give what the network gives",
+                got=f"a difference of {difference:g} at {width}x{height} pixels",
+                expected=f"at most {PARITY:g}",
+            )
+
+
+def _validation_psnr(trained: _Trained, run: Any) -> list[float]:
+    """Return the mean PSNR in dB of each validation noise, by the file-8bit protocol."""
+    sums = [0.0] * len(trained.patches.noises)
+    for number in range(len(trained.patches)):
+        item = trained.patches[number]
+        inputs = {"picture": item["noisy"][None].numpy(), "levels": item["levels"][None].numpy()}
+        answer = run({name: inputs[name] for name in trained.net.inputs})[0]
+        clean, restored = (
+            np.rint(np.clip(part.transpose(1, 2, 0), 0, 1) * 255).astype(np.uint8)
+            for part in (item["clean"].numpy(), answer)
+        )
+        sums[int(item["noise"])] += min(EXACT_PSNR, psnr(clean, restored))
+    pictures = len(trained.patches) // len(trained.patches.noises)
+    return [total / pictures for total in sums]
+
+
+def _check_half_cost(reference: Sequence[float], scores: Sequence[float]) -> None:
+    cost = max(full - stored for full, stored in zip(reference, scores, strict=True))
+    if cost > HALF_COST:
+        raise TrainingError(
+            "16-bit weights cost too much",
+            got=f"{cost:.3f} dB on the validation pictures",
+            expected=f"at most {HALF_COST} dB",
+            remedy="Export without --half",
+        )
+
+
+def _scores(trained: _Trained, values: Sequence[float]) -> list[Score]:
+    """Return the card's scores on the validation crops."""
+    pictures = len(trained.patches) // len(trained.patches.noises)
+    side = trained.recipe.data.validation_patch
+    return [
+        Score(
+            data=f"validation: centre crops of {side} pixels from {pictures} pictures",
+            noise=spec,
+            metric="psnr",
+            value=round(value, 3),
+            protocol=FILE_8BIT.stamp,
+        )
+        for spec, value in zip(trained.patches.noises, values, strict=True)
+    ]
+
+
+def _card(trained: _Trained, radius: int, *, half: bool) -> ModelCard:
+    """Return the card of a run's network, but for its scores."""
+    recipe, net = trained.recipe, trained.net
+    folders = Counter(
+        name.split("/")[0] if "/" in name else trained.data["folder"] for name in trained.data["training"]
+    )
+    return ModelCard(
+        name=recipe.name,
+        description=recipe.description,
+        architecture=f"{recipe.net.name} {json.dumps(recipe.net.settings)}",
+        channels=net.channels,
+        stride=net.stride,
+        receptive_radius=radius,
+        noise=[section.spec for section in recipe.noise],
+        training_data=[
+            TrainingData(name=folder, licence=recipe.card.sources.get(folder, "not stated"), pictures=count)
+            for folder, count in sorted(folders.items())
+        ],
+        licence=recipe.card.licence,
+        notes=recipe.card.notes,
+        grainless_version=__version__,
+        opset=OPSET,
+        precision="float16-storage" if half else "float32",
+        inputs=list(net.inputs),
+    )

@@ -1,0 +1,181 @@
+"""Noisy and clean patches for training: each is a pure function of the run's seed and the patch's number.
+
+So a run that was killed goes on with exactly the patches that it would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from grainless.datasets import PixelStore
+from grainless.noise import corrupt, parse_noise, parse_noise_range, seed_for
+from grainless.training.recipe import DataSection, Recipe
+
+Batch = dict[str, Tensor]
+Values = NDArray[np.float32]
+Key = tuple[int, int]
+"""Number of the patch in the run, and its side in pixels."""
+
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+"""Weights of ITU-R BT.601, as JPEG has them."""
+
+
+class TrainingPatches(Dataset[Batch]):
+    """Patches cut at random from the training pictures, with noise drawn from the recipe's mixture."""
+
+    def __init__(self, store: PixelStore, indices: list[int], recipe: Recipe) -> None:
+        self._store = store
+        self._indices = np.array(indices)
+        # A picture is drawn as often as it is large, so that each place is as likely as any other.
+        areas = np.array([store.shapes[i][0] * store.shapes[i][1] for i in indices], dtype=np.float64)
+        self._chances = areas / areas.sum()
+        self._data = recipe.data
+        self._ranges = [parse_noise_range(section.spec) for section in recipe.noise]
+        weights = np.array([section.weight for section in recipe.noise])
+        self._weights = weights / weights.sum()
+        self._seed = recipe.schedule.seed
+
+    def __getitem__(self, key: Key) -> Batch:
+        """Return one patch: `noisy` and `clean` `(channels, side, side)` float32, `levels` `(2,)`."""
+        number, side = key
+        rng = np.random.default_rng([self._seed, number])
+        picture = self._store[int(rng.choice(self._indices, p=self._chances))]
+        clean = cut_patch(picture, side, data=self._data, rng=rng)
+        kind = self._ranges[int(rng.choice(len(self._ranges), p=self._weights))]
+        rounded = rng.random() >= self._data.raw_noise
+        gray = clean.shape[2] == 3 and rng.random() < self._data.gray
+        if gray:
+            clean = (clean @ LUMA)[..., None]
+        noisy = corrupt(clean, kind.sample(rng), rng=rng, clip=bool(rounded), quantise=bool(rounded))
+        if gray:
+            clean, noisy = np.repeat(clean, 3, axis=2), np.repeat(noisy, 3, axis=2)
+        levels = np.array([0.0, 1.0], dtype=np.float32)
+        if rng.random() < self._data.narrow_range:
+            levels = np.array([rng.uniform(0, 0.2), rng.uniform(0.8, 1)], dtype=np.float32)
+            clean, noisy = (levels[0] + (levels[1] - levels[0]) * part for part in (clean, noisy))
+        if rng.random() < 0.5:
+            # What the picture's own smallest and largest values are, as they are measured when it is cleaned.
+            levels = np.array([noisy.min(), noisy.max()], dtype=np.float32)
+        return as_batch_item(noisy, clean, levels)
+
+
+class ValidationPatches(Dataset[Batch]):
+    """Centre crops of the validation pictures, each with each validation noise, the same in every run."""
+
+    def __init__(self, store: PixelStore, indices: list[int], recipe: Recipe) -> None:
+        self._store = store
+        self._indices = indices
+        self._side = recipe.data.validation_patch
+        self._channels = recipe.data.channels
+        self.noises = recipe.validation_noise
+
+    def __len__(self) -> int:
+        return len(self._indices) * len(self.noises)
+
+    def __getitem__(self, number: int) -> Batch:
+        """Return crop `number % pictures` under noise `number // pictures`, whose number is `noise`."""
+        kind, position = divmod(number, len(self._indices))
+        index = self._indices[position]
+        picture = self._store[index]
+        side = min(self._side, picture.shape[0] // 8 * 8, picture.shape[1] // 8 * 8)
+        top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
+        crop = picture[top : top + side, left : left + side]
+        clean = widen(crop.astype(np.float32) / np.float32(255), self._channels)
+        spec = self.noises[kind]
+        noisy = corrupt(clean, parse_noise(spec), seed=seed_for(0, f"{self._store.names[index]}|{spec}"))
+        levels = np.array([noisy.min(), noisy.max()], dtype=np.float32)
+        return as_batch_item(noisy, clean, levels) | {"noise": torch.tensor(kind)}
+
+
+def cut_patch(
+    picture: NDArray[np.uint8], side: int, *, data: DataSection, rng: np.random.Generator
+) -> Values:
+    """Return a random `(side, side, C)` float32 patch in [0, 1], mirrored and turned as the recipe says."""
+    height, width, _ = picture.shape
+    halved = rng.random() < data.halve and min(height, width) >= 2 * side
+    reach = 2 * side if halved else min(side, height, width)
+    top, left = (int(rng.integers(length - reach + 1)) for length in (height, width))
+    patch = picture[top : top + reach, left : left + reach].astype(np.float32) / np.float32(255)
+    if halved:
+        patch = patch.reshape(side, 2, side, 2, -1).mean(axis=(1, 3), dtype=np.float32)
+    if reach < side:
+        patch = np.pad(patch, ((0, side - reach), (0, side - reach), (0, 0)), mode="reflect")
+    if data.flips:
+        patch = np.rot90(patch, int(rng.integers(4)))
+        patch = patch[:, ::-1] if rng.random() < 0.5 else patch
+    return np.ascontiguousarray(widen(patch, data.channels))
+
+
+def widen(patch: Values, channels: Any) -> Values:
+    """Turn one channel into three equal ones where the recipe takes any picture."""
+    return np.repeat(patch, 3, axis=2) if channels == "any" and patch.shape[2] == 1 else patch
+
+
+def as_batch_item(noisy: Values, clean: Values, levels: NDArray[np.float32]) -> Batch:
+    """Return tensors with channels first."""
+    return {
+        "noisy": torch.from_numpy(np.ascontiguousarray(noisy.transpose(2, 0, 1), dtype=np.float32)),
+        "clean": torch.from_numpy(np.ascontiguousarray(clean.transpose(2, 0, 1), dtype=np.float32)),
+        "levels": torch.from_numpy(levels),
+    }
+
+
+class StepBatches(Sampler[list[Key]]):
+    """Keys of the patches of each step, from the step that the run has reached.
+
+    One pass is `length` steps, up to the next validation. Patches grow with the run's progress; batches
+    shrink so that a step costs about the same. Every patch number is used once in a run, on whatever rank.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        progress: Callable[[int], float],
+        *,
+        step: Callable[[], int],
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        self._recipe = recipe
+        self._progress = progress
+        self._step = step
+        self._rank, self._ranks = rank, ranks
+
+    def __len__(self) -> int:
+        every = self._recipe.schedule.validate_every
+        return min(every, self._recipe.schedule.steps - self._step() // every * every)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        every = self._recipe.schedule.validate_every
+        first_step = self._step()
+        stop = min((first_step // every + 1) * every, self._recipe.schedule.steps)
+        for step in range(first_step, stop):
+            side = self.patch_side(self._progress(step))
+            batch = max(1, round(self._recipe.schedule.batch * (self._recipe.data.patch[0] / side) ** 2))
+            first = (step * self._ranks + self._rank) * self._recipe.schedule.batch
+            yield [(first + i, side) for i in range(batch)]
+
+    def patch_side(self, progress: float) -> int:
+        """Return the patch side at a share of the run, in pixels."""
+        data = self._recipe.data
+        return data.patch[sum(progress >= phase for phase in data.phases)]
+
+
+class ResumableLoader(DataLoader[Batch]):
+    """A DataLoader that Lightning can ask for, and set to, its place in the run."""
+
+    batch_sampler: StepBatches
+
+    def state_dict(self) -> dict[str, int]:
+        """Return nothing of its own: the place is the trainer's step count."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Take nothing: `StepBatches` asks the trainer for its step before each pass."""

@@ -1,0 +1,236 @@
+"""A training recipe: one TOML file, checked key by key before anything is trained."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from grainless.errors import NoiseError, RecipeError
+from grainless.noise import parse_noise, parse_noise_range
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+"""Folder of the recipes that come with the package."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Section(BaseModel):
+    """One table of a recipe: unknown keys are errors, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NetSection(_Section):
+    """Which network is trained."""
+
+    name: str
+    settings: dict[str, Any] = {}
+    """Keyword arguments of the network."""
+
+
+class NoiseSection(_Section):
+    """One kind of noise in the training mixture."""
+
+    spec: str
+    """Text form; a number may be a range such as `gaussian:0..55`."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """How often it is drawn, relative to the other kinds."""
+
+    @field_validator("spec")
+    @classmethod
+    def _valid(cls, spec: str) -> str:
+        _check_noise(parse_noise_range, spec)
+        return spec
+
+
+class DataSection(_Section):
+    """Which pictures are used, and how patches are cut from them."""
+
+    channels: Literal["any", 1, 3] = "any"
+    """`any` turns gray pictures into three equal channels."""
+    min_side: Annotated[int, Field(ge=8)] = 96
+    """Pictures with a shorter side are listed and skipped, in pixels."""
+    patch: tuple[Annotated[int, Field(ge=8, multiple_of=8)], ...] = (64, 96)
+    """Side of the square training patches in pixels, one for each phase of the run."""
+    phases: tuple[Share, ...] = (0.5,)
+    """Where each later patch size begins, as shares of the run; one fewer than `patch`."""
+    validation: tuple[str, ...] = ()
+    """Relative names of the validation pictures; where empty, `validation_share` picks them by hash."""
+    validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    validation_patch: Annotated[int, Field(ge=16, multiple_of=8)] = 192
+    """Side of the centre crop that is validated on, in pixels."""
+    flips: bool = True
+    """Mirror and turn patches at random."""
+    halve: Share = 0.0
+    """Share of patches that are averaged down by two, which hides the coding noise of JPEG sources."""
+    gray: Share = 0.0
+    """Share of patches turned into three equal channels with equal noise."""
+    raw_noise: Share = 0.0
+    """Share of patches whose noise is neither clipped nor rounded to 8 bit."""
+    narrow_range: Share = 0.0
+    """Share of patches squeezed between black and white points inside [0, 1]."""
+
+    @model_validator(mode="after")
+    def _phases_match(self) -> DataSection:
+        if len(self.phases) != len(self.patch) - 1 or list(self.phases) != sorted(self.phases):
+            message = f"needs {len(self.patch) - 1} rising shares, one fewer than `patch`"
+            raise ValueError(f"phases {message}")
+        return self
+
+
+class OptimiserSection(_Section):
+    """How weights are changed."""
+
+    loss: Literal["l1", "mse", "charbonnier"] = "l1"
+    name: Literal["adamw", "adam"] = "adamw"
+    rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warm_up: Annotated[int, Field(ge=0)] = 200
+    """Steps over which the rate rises from zero."""
+    final_rate: Share = 0.01
+    """Rate at the end, as a share of `rate`; for the cosine schedule."""
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Largest norm of the gradient; longer ones are shortened to it."""
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Decay of the moving average of the weights that is validated and exported; 0 turns it off."""
+
+
+class ScheduleSection(_Section):
+    """How long, in which pieces and at which precision."""
+
+    steps: Annotated[int, Field(gt=0)] = 100_000
+    batch: Annotated[int, Field(gt=0)] = 16
+    """Patches a step at the first patch size; larger patches come in smaller batches of as many pixels."""
+    validate_every: Annotated[int, Field(gt=0)] = 1000
+    """Steps between two validations."""
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = 3.0
+    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
+    workers: Annotated[int, Field(ge=0, le=64)] = 1
+    """Processes that cut patches and make noise."""
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class CardSection(_Section):
+    """What the exported model's card says beyond what the run knows."""
+
+    licence: str = "not stated"
+    notes: str = ""
+    sources: dict[str, str] = {}
+    """Licence of the pictures, by the first folder of their relative names."""
+
+
+class Recipe(_Section):
+    """Everything that decides a training run, but for where the pictures are."""
+
+    version: Literal[1] = 1
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    description: str = ""
+    net: NetSection
+    data: DataSection = DataSection()
+    noise: tuple[NoiseSection, ...] = Field(min_length=1)
+    validation_noise: tuple[str, ...] = Field(min_length=1)
+    """Noises of the validation, without ranges."""
+    optimiser: OptimiserSection = OptimiserSection()
+    schedule: ScheduleSection = ScheduleSection()
+    card: CardSection = CardSection()
+
+    @field_validator("validation_noise")
+    @classmethod
+    def _valid_noises(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
+        for spec in specs:
+            _check_noise(parse_noise, spec)
+        return specs
+
+
+def _check_noise(parse: Any, spec: str) -> None:
+    """Turn a wrong noise text into an error that pydantic can place."""
+    try:
+        parse(spec)
+    except NoiseError as error:
+        raise ValueError(str(error)) from error
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with the package, sorted."""
+    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+
+
+def load_recipe(name_or_path: str | Path, changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by the name of a bundled one or by path, with `key=value` changes applied.
+
+    Keys of `changes` are dotted (`schedule.steps=500`), values are TOML or plain text. Raises RecipeError for
+    a file that is missing or no TOML, an unknown key, or a value that is not allowed.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = RECIPES / f"{name_or_path}.toml"
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise RecipeError(
+            "There is no such recipe",
+            got=repr(str(name_or_path)),
+            expected=f"one of {', '.join(recipe_names())}, or the path of a .toml file",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise RecipeError(f"{path} cannot be read as TOML", got=str(error)) from error
+    for change in changes:
+        _apply(table, change)
+    return check_recipe(table, source=path.name)
+
+
+def check_recipe(table: dict[str, Any], *, source: str) -> Recipe:
+    """Return the recipe that a parsed table describes, or raise RecipeError that names each wrong key."""
+    try:
+        return Recipe.model_validate(table)
+    except ValidationError as error:
+        lines = [_explain(dict(problem)) for problem in error.errors()]
+        raise RecipeError(
+            f"The recipe {source} has {len(lines)} wrong {'entry' if len(lines) == 1 else 'entries'}: "
+            + "; ".join(lines)
+        ) from error
+
+
+def _explain(problem: dict[str, Any]) -> str:
+    """Say which key is wrong, what was got and what is allowed."""
+    key = ".".join(str(part) for part in problem["loc"]) or "recipe"
+    if problem["type"] == "extra_forbidden":
+        return f"{key} is not a key that recipes have{_known_keys(problem['loc'])}"
+    if problem["type"] == "missing":
+        return f"{key} is missing"
+    return f"{key} = {problem['input']!r} is not allowed: {problem['msg']}"
+
+
+def _known_keys(location: tuple[Any, ...]) -> str:
+    """List the keys of the section in which an unknown one was found."""
+    section: Any = Recipe
+    for part in location[:-1]:
+        if isinstance(part, str) and section is not None:
+            field = section.model_fields.get(part)
+            section = field.annotation if field is not None else None
+            if not (isinstance(section, type) and issubclass(section, BaseModel)):
+                section = NoiseSection if part == "noise" else None
+    return f" (known: {', '.join(section.model_fields)})" if section is not None else ""
+
+
+def _apply(table: dict[str, Any], change: str) -> None:
+    """Put one `key=value` into the parsed table."""
+    key, equals, text = change.partition("=")
+    if not equals or not key:
+        raise RecipeError("A change of the recipe is not readable", got=repr(change), expected="key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise RecipeError("A change names a key inside something that is no table", got=repr(change))
+    table[last] = value

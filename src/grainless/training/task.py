@@ -1,0 +1,121 @@
+"""The supervised task: noisy patch in, clean patch expected."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from grainless.errors import TrainingError
+from grainless.metrics import EXACT_PSNR
+from grainless.nets import PictureNet, build_net
+from grainless.training.patches import Batch
+from grainless.training.recipe import OptimiserSection, Recipe
+
+logger = logging.getLogger("grainless")
+
+
+def charbonnier(answer: Tensor, clean: Tensor) -> Tensor:
+    """Return the mean of sqrt(difference² + 1e-6) (Charbonnier et al. 1994): L1, smooth at zero."""
+    return torch.sqrt((answer - clean) ** 2 + 1e-6).mean()
+
+
+LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "l1": F.l1_loss,
+    "mse": F.mse_loss,
+    "charbonnier": charbonnier,
+}
+
+
+def learning_rate(optimiser: OptimiserSection, step: int, progress: float) -> float:
+    """Return the rate at a step: a rise over `warm_up` steps times the schedule at `progress` in [0, 1]."""
+    rise = min(1.0, (step + 1) / max(1, optimiser.warm_up))
+    if optimiser.schedule == "constant":
+        return optimiser.rate * rise
+    wave = (1 + math.cos(math.pi * min(1.0, progress))) / 2
+    return optimiser.rate * rise * (optimiser.final_rate + (1 - optimiser.final_rate) * wave)
+
+
+class SupervisedTask(L.LightningModule):
+    """Trains one network on pairs; validates PSNR per noise on clipped 8-bit answers."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        # Convolutions run fastest on the CPU with the channels last in memory.
+        self.net = build_net(recipe.net.name, recipe.net.settings)
+        for parameter in self.net.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        self.progress: Callable[[int], float] = lambda step: step / recipe.schedule.steps
+        """Share of the run that is done at a step; the run's clock replaces it where time is limited."""
+        self._loss = LOSSES[recipe.optimiser.loss]
+        self._squared_errors: dict[int, list[Tensor]] = {}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return the recipe's optimiser; the rate is set before each step."""
+        optimiser = self.recipe.optimiser
+        settings: dict[str, Any] = {"lr": optimiser.rate, "betas": optimiser.betas}
+        if optimiser.name == "adam":
+            return torch.optim.Adam(self.net.parameters(), **settings)
+        return torch.optim.AdamW(self.net.parameters(), weight_decay=optimiser.weight_decay, **settings)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Set the rate, and seed torch by the step so that a resumed run draws the same dropout."""
+        step = self.global_step
+        torch.manual_seed(self.recipe.schedule.seed * 1_000_003 + step)
+        rate = learning_rate(self.recipe.optimiser, step, self.progress(step))
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+
+    def answer(self, batch: Batch) -> Tensor:
+        """Return the network's answer to a batch, `(batch, channels, height, width)` float32."""
+        noisy = batch["noisy"].contiguous(memory_format=torch.channels_last)
+        answer: Tensor = self.net(*self.net.select_inputs(noisy, batch["levels"]))
+        return answer.float()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of one batch."""
+        loss = self._loss(self.answer(batch), batch["clean"])
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collect the squared errors of the 8-bit answers, by noise."""
+        answer = (self.answer(batch).clamp(0, 1) * 255).round() / 255
+        errors = ((answer - batch["clean"]) ** 2).mean(dim=(1, 2, 3))
+        for kind, error in zip(batch["noise"].tolist(), errors, strict=True):
+            self._squared_errors.setdefault(kind, []).append(error)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean PSNR of each noise, and their mean as `psnr`."""
+        means = []
+        for kind, errors in sorted(self._squared_errors.items()):
+            psnr = (-10 * torch.log10(torch.stack(errors))).clamp(max=EXACT_PSNR).mean()
+            self.log(f"psnr/{self.recipe.validation_noise[kind]}", psnr, sync_dist=True)
+            means.append(psnr)
+        self._squared_errors.clear()
+        if means:
+            self.log("psnr", torch.stack(means).mean(), prog_bar=True, sync_dist=True)
+
+
+def load_weights(net: PictureNet, checkpoint: dict[str, Any]) -> None:
+    """Put the weights of a checkpoint (the average where there is one) into a network of the same shape.
+
+    Raises TrainingError if they do not fit.
+    """
+    weights = {
+        key.removeprefix("net."): value
+        for key, value in checkpoint["state_dict"].items()
+        if key.startswith("net.")
+    }
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        raise TrainingError("The checkpoint does not fit the recipe's network", got=str(error)) from error
