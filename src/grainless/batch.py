@@ -1,0 +1,312 @@
+"""Many files in one go: which file goes where, and what became of each.
+
+`plan` decides every output before anything runs and refuses what could lose a picture; `run` calls one action
+for each file, so that a bad file costs only itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from grainless.errors import GrainlessError, InputError, OutputExistsError, PictureError
+from grainless.picture import EXTENSIONS, is_picture_name
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture: where it is read, where its result goes, and its name in messages and for seeds."""
+
+    source: Path
+    target: Path
+    name: str
+    """Path below the input folder with forward slashes, the same on every system."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file or folder that could not be done, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of one call, made before the first of them runs."""
+
+    jobs: tuple[Job, ...]
+    out: Path
+    """File of the one result, or folder of all."""
+    single: bool
+    """True for one named file: its errors are raised instead of collected."""
+    ignored: int = 0
+    """Files in the input folders that are no pictures by their name."""
+    unreadable: tuple[Failure, ...] = ()
+    """Folders that could not be listed."""
+
+
+Outcome = Literal["working", "done", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Progress of a run: `position` of `total` files, with a fraction for the file at work."""
+
+    position: float
+    total: int
+    job: Job
+    outcome: Outcome
+    messages: tuple[str, ...] = ()
+    """What the action had to say about the file, or why it failed."""
+
+
+@dataclass
+class BatchReport:
+    """What became of each file of a run."""
+
+    done: list[Job] = field(default_factory=list)
+    skipped: list[Job] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """1 if anything failed, else 0; an output that stood already is no failure."""
+        return 1 if self.failed else 0
+
+
+Watcher = Callable[[Step], None]
+"""Called at the beginning of each file, while it is at work, and at its end."""
+Tick = Callable[[float], None]
+"""Called by an action with the finished share of its file, 0 to 1."""
+Action = Callable[[Job, Tick], Sequence[str]]
+"""Reads `job.source`, writes `job.target` (and makes its folder), returns what the user should know of it."""
+
+
+def plan(inputs: Sequence[Path], out: Path, *, recursive: bool = True) -> Plan:
+    """Decide for every input where its result goes.
+
+    One file goes to `out` itself if that has the ending of a picture format, else into the folder `out`
+    under its own name. The files of one folder appear under `out` by the same relative names; of several
+    inputs, files go into `out` by their name and folders under their own name. Hidden files, linked folders
+    and `out` itself are not searched.
+
+    Raises InputError for an input that does not exist or holds no picture, and for two inputs with one
+    output; OutputExistsError if an output would replace one of the inputs; PictureError for an output format
+    that is unknown.
+    """
+    if not inputs:
+        raise InputError("no input was named", remedy="Name at least one picture or folder")
+    for path in inputs:
+        if not path.exists():
+            raise InputError(f"{path} does not exist", remedy="Check the spelling of the path")
+    files = [path for path in inputs if not path.is_dir()]
+    single = len(inputs) == 1 and len(files) == 1
+    if single and _is_file_name(out):
+        jobs = [Job(inputs[0], out, inputs[0].name)]
+        _refuse_replaced_inputs(jobs)
+        return Plan(tuple(jobs), out, single=True)
+    _check_folder(out, inputs)
+
+    jobs, failures, ignored = [], [], 0
+    origin: dict[str, Path] = {}
+    for path in inputs:
+        found = _below(path, out, recursive=recursive) if path.is_dir() else _Found([path])
+        failures += found.unreadable
+        ignored += found.ignored
+        new = [_job(path, source, out, several=len(inputs) > 1) for source in found.pictures]
+        _refuse_shared_outputs(new, path, origin)
+        jobs += new
+    if not jobs and not failures:
+        raise InputError(
+            f"no pictures in {', '.join(map(str, inputs))}",
+            got=f"{ignored} other file{'s' * (ignored != 1)}",
+            expected="files ending in " + ", ".join(EXTENSIONS),
+        )
+    _refuse_replaced_inputs(jobs)
+    return Plan(tuple(jobs), out, single=single, ignored=ignored, unreadable=tuple(failures))
+
+
+def run(
+    planned: Plan,
+    action: Action,
+    *,
+    overwrite: bool = False,
+    on_step: Watcher | None = None,
+    report: BatchReport | None = None,
+) -> BatchReport:
+    """Call `action` for each job and collect what became of it.
+
+    An output that stands already is skipped unless `overwrite`, so the same call after a stop goes on where
+    it stopped. Any error of a file is collected and the next file begins; for a single file it is raised.
+    A `report` that is handed in is filled while the run goes on, so it holds what was done when a run is
+    interrupted.
+
+    Raises, for a single file only, OutputExistsError and whatever its action raises.
+    """
+    report = report or BatchReport()
+    report.failed.extend(planned.unreadable)
+    tell = on_step or _silent
+    total = len(planned.jobs)
+    for index, job in enumerate(planned.jobs):
+        tick = partial(_tick, tell, index, total, job)
+        tick(0.0)
+        outcome: Outcome = "done"
+        messages: tuple[str, ...] = ()
+        try:
+            if job.target.exists() and not overwrite:
+                outcome = _skip(planned, job)
+                report.skipped.append(job)
+            else:
+                messages = tuple(_perform(job, action, tick))
+                report.done.append(job)
+        except Exception as error:  # a fault in one picture must not stop the thousands after it
+            if planned.single:
+                raise
+            outcome, messages = "failed", (_reason(error),)
+            report.failed.append(Failure(str(job.source), messages[0]))
+        tell(Step(index + 1, total, job, outcome, messages))
+    return report
+
+
+def _silent(step: Step) -> None:
+    """Take a step that nobody watches."""
+
+
+def _tick(tell: Watcher, index: int, total: int, job: Job, share: float) -> None:
+    """Tell how far the file at work is."""
+    tell(Step(index + share, total, job, "working"))
+
+
+def _skip(planned: Plan, job: Job) -> Outcome:
+    """Leave an output that stands already as it is; for a single file that is an error."""
+    if planned.single:
+        raise OutputExistsError(f"{job.target} exists already", remedy="Add --overwrite to replace it")
+    return "skipped"
+
+
+def _perform(job: Job, action: Action, tick: Tick) -> Sequence[str]:
+    """Run the action, with the system's own refusals turned into errors that name the file."""
+    try:
+        return action(job, tick)
+    except MemoryError as error:
+        raise PictureError(f"{job.source} does not fit into memory", remedy="Close other programs") from error
+    except OSError as error:
+        if isinstance(error, GrainlessError):
+            raise
+        raise PictureError(f"{job.source}: {error.strerror or error}", got=error.filename) from error
+
+
+def _reason(error: Exception) -> str:
+    """Say in one line why a file failed; an unexpected error keeps its type for the report of a fault."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, GrainlessError) else f"unexpected {type(error).__name__}: {text}"
+
+
+def _is_file_name(out: Path) -> bool:
+    """Tell whether the output of a single file names a file; refuse an ending that cannot be written."""
+    if out.is_dir():
+        return False
+    if out.suffix and not is_picture_name(out):
+        raise PictureError(
+            f"{out} has an unknown ending",
+            expected=", ".join(EXTENSIONS),
+            remedy="If a folder is meant, create it first",
+        )
+    return bool(out.suffix)
+
+
+def _check_folder(out: Path, inputs: Sequence[Path]) -> None:
+    """Refuse an output that cannot be a folder."""
+    if out.exists() and not out.is_dir():
+        raise InputError(
+            f"{out} is a file", expected="a folder for the results", remedy="Name another output"
+        )
+    if not out.exists() and is_picture_name(out):
+        reason = "the input is a folder" if len(inputs) == 1 else "there are several inputs"
+        raise InputError(
+            f"{out} is the name of one picture, but {reason}",
+            expected="a folder for the results",
+        )
+
+
+def _job(root: Path, source: Path, out: Path, *, several: bool) -> Job:
+    """Place one file under the output folder."""
+    if root == source:
+        return Job(source, out / source.name, source.name)
+    relative = source.relative_to(root)
+    # `resolve` gives "." and ".." their real name.
+    target = out / root.resolve().name / relative if several else out / relative
+    return Job(source, target, relative.as_posix())
+
+
+@dataclass
+class _Found:
+    """What a search of one folder gave."""
+
+    pictures: list[Path] = field(default_factory=list)
+    unreadable: list[Failure] = field(default_factory=list)
+    ignored: int = 0
+
+
+def _below(root: Path, out: Path, *, recursive: bool) -> _Found:
+    """Search a folder for pictures, in a stable order."""
+    found = _Found()
+
+    def refused(error: OSError) -> None:
+        found.unreadable.append(Failure(str(error.filename), error.strerror or str(error)))
+
+    for folder, names in _folders(root, out.resolve(), recursive, refused):
+        for name in sorted(names):
+            if is_picture_name(Path(name)) and not name.startswith("."):
+                found.pictures.append(folder / name)
+            else:
+                found.ignored += 1
+    return found
+
+
+def _folders(
+    root: Path, out: Path, recursive: bool, refused: Callable[[OSError], None]
+) -> Iterator[tuple[Path, list[str]]]:
+    """Walk through a folder, without hidden folders and without the results of an earlier run inside it."""
+    for folder, subfolders, names in os.walk(root, onerror=refused):
+        here = Path(folder)
+        yield here, names
+        kept = [
+            name for name in sorted(subfolders) if not name.startswith(".") and (here / name).resolve() != out
+        ]
+        subfolders[:] = kept if recursive else []
+
+
+def _refuse_shared_outputs(jobs: Sequence[Job], path: Path, origin: dict[str, Path]) -> None:
+    """Refuse an output that another input has taken already; `origin` remembers who took what."""
+    # Case is folded because some systems would take A.png and a.png for one file.
+    names = {str(job.target).casefold(): job.target for job in jobs}
+    for name, target in names.items():
+        if name in origin:
+            raise InputError(
+                f"{origin[name]} and {path} would both be written to {target}",
+                remedy="Run them one by one with an output folder each",
+            )
+    origin.update(dict.fromkeys(names, path))
+
+
+def _refuse_replaced_inputs(jobs: Sequence[Job]) -> None:
+    """Refuse any output that is one of the inputs, also through a link or another spelling."""
+    sources = {_identity(job.source): job.source for job in jobs}
+    for job in jobs:
+        if job.target.exists() and (source := sources.get(_identity(job.target))) is not None:
+            raise OutputExistsError(
+                f"{job.target} would replace the input {source}",
+                remedy="Name another output; an input is never written over, also not with --overwrite",
+            )
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Device and number of a file, equal for two paths to the same file."""
+    status = path.stat()
+    return status.st_dev, status.st_ino

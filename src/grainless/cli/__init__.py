@@ -1,0 +1,74 @@
+"""The command line: thin commands over the library, with errors in words and exit codes.
+
+Exit codes: 0 all done; 1 some files of several failed; 2 nothing could be done (wrong option, bad file);
+130 stopped by Ctrl-C. With GRAINLESS_DEBUG=1 an error shows its traceback.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Annotated, ParamSpec
+
+import typer
+
+from grainless import __version__
+from grainless.cli.learning import export, train
+from grainless.cli.pictures import corrupt, denoise
+from grainless.cli.study import evaluate, models
+from grainless.errors import GrainlessError
+
+_Options = ParamSpec("_Options")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Takes the noise out of pictures, offline, on a plain CPU; trains and measures denoisers.",
+)
+
+
+def _in_words(command: Callable[_Options, None]) -> Callable[_Options, None]:
+    """Turn what a user can cause into one line and an exit code, never a traceback."""
+
+    @functools.wraps(command)
+    def guarded(*args: _Options.args, **kwargs: _Options.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except GrainlessError as error:
+            if os.environ.get("GRAINLESS_DEBUG"):
+                raise
+            typer.echo(f"grainless: error: {error}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            typer.echo("grainless: stopped", err=True)
+            raise typer.Exit(130) from None
+
+    return guarded
+
+
+for _command in (denoise, corrupt, models, evaluate, train, export):
+    app.command()(_in_words(_command))
+
+
+def _show_version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        typer.echo(f"grainless {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before_commands(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop."),
+    ] = False,
+) -> None:
+    """Hold the options that stand before a command."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,126 @@
+"""What the commands have in common on the terminal: progress of many files, and what became of them.
+
+Everything said to a person goes to stderr; stdout is for results that another program may read.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from grainless.batch import Action, BatchReport, Plan, Step, Watcher, run
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from rich.console import Console
+
+
+def stderr() -> Console:
+    """Return a console for people; it draws bars only on a terminal."""
+    from rich.console import Console
+
+    return Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+
+
+def run_files(planned: Plan, action: Action, *, verb: str, overwrite: bool) -> None:
+    """Run a plan with a progress bar and exit by its outcome; `verb` says what was done to each file."""
+    console = stderr()
+    report = BatchReport()
+    try:
+        with bar(console) as show:
+            run(planned, action, overwrite=overwrite, on_step=_watcher(console, show), report=report)
+    except KeyboardInterrupt:
+        finished = len(report.done) + len(report.skipped) + len(report.failed)
+        _say_failures(console, report)
+        console.print(f"stopped after {finished} of {len(planned.jobs)} files; nothing is half-written")
+        raise
+    _say_failures(console, report)
+    console.print(_summary(planned, report, verb))
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)
+
+
+@contextmanager
+def bar(console: Console) -> Iterator[Callable[[str, float, int], None]]:
+    """Show a bar with the time left on a terminal; call the result with text, position, total.
+
+    That call is also the place where Ctrl-C takes effect.
+    """
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with (
+        _held_interrupt() as check,
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
+    ):
+        task = progress.add_task("", total=None)
+
+        def show(text: str, position: float, total: int) -> None:
+            check()
+            progress.update(task, description=text, completed=position, total=total)
+
+        yield show
+
+
+@contextmanager
+def _held_interrupt() -> Iterator[Callable[[], None]]:
+    """Hold Ctrl-C back until `check` is called, as an exception inside a call from C into Python is lost.
+
+    A second Ctrl-C does not wait.
+    """
+    stopped = threading.Event()
+
+    def hold(_number: int, _frame: FrameType | None) -> None:
+        stopped.set()
+        signal.signal(signal.SIGINT, previous)
+
+    def check() -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGINT, hold)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _watcher(console: Console, show: Callable[[str, float, int], None]) -> Watcher:
+    """Return what moves the bar, and prints above it one line for each thing that a file has to say."""
+
+    def watch(step: Step) -> None:
+        show(step.job.name, step.position, step.total)
+        if step.outcome == "skipped":
+            console.print(f"{step.job.name}: {step.job.target} exists, skipped")
+        if step.outcome == "done":
+            for message in step.messages:
+                console.print(f"{step.job.name}: {message}")
+
+    return watch
+
+
+def _say_failures(console: Console, report: BatchReport) -> None:
+    """List what failed, one file a line."""
+    for failure in report.failed:
+        reason = failure.reason if failure.name in failure.reason else f"{failure.name}: {failure.reason}"
+        console.print(f"failed: {reason}")
+
+
+def _summary(planned: Plan, report: BatchReport, verb: str) -> str:
+    """Say what became of the files, and where they are."""
+    if planned.single:
+        return f"{verb} {planned.jobs[0].name}: {planned.jobs[0].target}"
+    parts = [f"{verb} {len(report.done)} of {len(planned.jobs)} files into {planned.out}"]
+    if report.skipped:
+        parts.append(f"{len(report.skipped)} skipped, their outputs exist (--overwrite replaces them)")
+    if report.failed:
+        parts.append(f"{len(report.failed)} failed")
+    if planned.ignored:
+        parts.append(f"{planned.ignored} ignored, no pictures by their names")
+    return "; ".join(parts)

@@ -1,0 +1,81 @@
+"""Commands that train and export networks: `train` and `export`. Both need the `train` extra."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grainless.errors import MissingExtraError
+
+_EXTRA_PACKAGES = {"torch", "lightning", "torchmetrics", "onnxscript", "tensorboard"}
+
+
+@contextmanager
+def _train_extra() -> Iterator[None]:
+    """Turn the failed import of a package of the `train` extra into an error that names the extra."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in _EXTRA_PACKAGES:
+            raise MissingExtraError("Training", "train") from error
+        raise
+
+
+def _log_to_stderr() -> None:
+    """Show what a run says about itself, and of Lightning only its warnings."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log = logging.getLogger("grainless")
+    log.handlers = [handler]
+    log.setLevel(logging.INFO)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe by its name, or a .toml file.")],
+    data: Annotated[Path, typer.Option(metavar="PATH", help="Folder of training pictures.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="RUN", help="Folder of the run.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the recipe; may be repeated."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in RUN.")] = False,
+    max_minutes: Annotated[float | None, typer.Option(min=0, help="Stop after this many minutes.")] = None,
+    limit_train: Annotated[int | None, typer.Option(min=1, help="Use only so many pictures.")] = None,
+    devices: Annotated[int, typer.Option(min=1, help="Processors or graphics cards to train on.")] = 1,
+) -> None:
+    """Train a network by a recipe; Ctrl-C leaves a run that --resume goes on with."""
+    with _train_extra():
+        from grainless.training import RunOptions, train_run
+    _log_to_stderr()
+    options = RunOptions(resume=resume, max_minutes=max_minutes, limit_train=limit_train, devices=devices)
+    try:
+        summary = train_run(recipe, data=data, output=out, changes=settings or (), options=options)
+    except SystemExit as stop:
+        # Lightning answers Ctrl-C with an exit of its own, after it has saved the run.
+        if not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        typer.echo(f"the run in {out} is saved; the same command with --resume goes on", err=True)
+        raise KeyboardInterrupt from None
+    typer.echo(
+        f"{summary['steps']} steps in {summary['minutes']} minutes, "
+        f"best validation PSNR {summary['best_psnr']} dB; next: grainless export {out} -o model.onnx",
+        err=True,
+    )
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The model file to write.")],
+    half: Annotated[bool, typer.Option("--half", help="Store the weights in 16 bits.")] = False,
+) -> None:
+    """Write the best network of a run as one ONNX file with its card inside."""
+    with _train_extra():
+        from grainless.training import export_run
+    export_run(run, out, half=half)
+    typer.echo(f"wrote {out}", err=True)

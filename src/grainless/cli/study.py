@@ -1,0 +1,138 @@
+"""Commands that look at models: `models` lists them, `evaluate` measures them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from grainless.cli.console import bar, stderr
+from grainless.errors import InputError
+
+if TYPE_CHECKING:
+    from grainless.model_file import ModelCard
+
+LIST_VERSION = 1
+"""Version of the JSON form of `models --json`: fields are only added within a version."""
+
+
+def models(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]...", exists=True, help="More model files, or folders of them."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole cards as JSON.")] = False,
+) -> None:
+    """List the models: bundled, in your folder (GRAINLESS_MODELS or ~/.grainless/models), and in PATH.
+
+    A file that is refused is reported with the reason, and the exit code is 1.
+    """
+    from grainless.errors import ModelError
+    from grainless.model_file import list_models
+
+    problems: list[ModelError] = []
+    found = list_models(paths or (), problems=problems)
+    if as_json:
+        entries = [{"path": str(path), "card": card.model_dump(mode="json")} for path, card in found]
+        typer.echo(json.dumps({"version": LIST_VERSION, "models": entries}, indent=1))
+    elif found:
+        typer.echo("\n\n".join(_described(path, card) for path, card in found))
+    else:
+        typer.echo("no models found", err=True)
+    for problem in problems:
+        typer.echo(f"failed: {problem}", err=True)
+    if problems:
+        raise typer.Exit(1)
+
+
+def evaluate(
+    data: Annotated[Path, typer.Option(metavar="FOLDER", help="Clean pictures, also in subfolders.")],
+    noise: Annotated[list[str], typer.Option(metavar="SPEC", help="A noise; may be repeated.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME|FILE", help="A model; may be repeated.", show_default="universal"),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A classical filter to show beside; may be repeated.",
+            show_default="median, mask_interpolate",
+        ),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers, each picture's too.")
+    ] = None,
+    markdown_file: Annotated[
+        Path | None, typer.Option("--markdown", metavar="FILE", help="Write the table.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take only the first pictures by name.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same noise.")] = 0,
+) -> None:
+    """Put noise into clean pictures, take it out by each model and filter, and score the results.
+
+    Prints PSNR and SSIM and how they were measured; --json also holds MSE, speed and each picture's scores.
+    """
+    from grainless.atomic import replace_file
+    from grainless.evaluation import DEFAULT_METHODS
+    from grainless.evaluation import evaluate as measure
+    from grainless.report import markdown_table
+
+    models_used, filters = model or ["universal"], method or list(DEFAULT_METHODS)
+    with bar(stderr()) as show:
+        result = measure(
+            data,
+            noise,
+            methods=[*filters, *models_used],
+            seed=seed,
+            limit=limit,
+            progress=lambda done, total: show("pictures", done, total),
+        )
+    words = ["grainless", "evaluate", "--data", str(data)]
+    words += [word for text in noise for word in ("--noise", text)]
+    words += [word for text in models_used for word in ("--model", text)]
+    words += [word for text in filters for word in ("--method", text)]
+    words += ["--seed", str(seed), *(["--limit", str(limit)] if limit else [])]
+    result = result.with_command(shlex.join(words))
+
+    table = markdown_table([result])
+    typer.echo(table)
+    for picture in result.data.skipped:
+        typer.echo(f"skipped: {picture.name}: {picture.reason}", err=True)
+    if json_file is not None:
+        with _writing(json_file):
+            result.save(json_file)
+    if markdown_file is not None:
+        with _writing(markdown_file):
+            replace_file(markdown_file, table.encode())
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn the system's refusal to write a file into an error in words."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written: {error.strerror or error}", remedy="Name another file"
+        ) from error
+
+
+def _described(path: Path, card: ModelCard) -> str:
+    """Show a card in short."""
+    pictures = ", ".join(f"{data.name} ({data.pictures}, {data.licence})" for data in card.training_data)
+    return "\n".join(
+        (
+            f"{card.name}: {card.description}",
+            f"  takes       {'colour and gray' if card.channels == 3 else 'gray'} pictures",
+            f"  against     {', '.join(card.noise)}",
+            f"  trained on  {pictures}",
+            f"  licence     {card.licence}",
+            f"  file        {path}, {path.stat().st_size / 1e6:.1f} MB",
+        )
+    )
