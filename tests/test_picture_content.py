@@ -31,6 +31,12 @@ def test_refuses_alpha_that_does_not_fit(alpha):
         picture(alpha=alpha)
 
 
+@pytest.mark.parametrize("dpi", [(0.0, 72.0), (72.0, -1.0), (float("nan"), 72.0), (1e9, 72.0)])
+def test_refuses_a_density_that_no_file_holds(dpi):
+    with pytest.raises(PictureError, match="density is out of range"):
+        Metadata(dpi=dpi)
+
+
 def test_with_pixels_keeps_everything_else():
     old = dataclasses.replace(picture(alpha=np.ones((2, 3), np.uint8)), associated_alpha=True, notes=("a",))
     new = old.with_pixels(np.full((2, 3, 3), 7, np.uint8))

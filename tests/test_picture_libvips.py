@@ -51,7 +51,10 @@ def test_names_with_brackets_are_no_options(tmp_path):
     assert len(list(tmp_path.iterdir())) == 4
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems allow no such names")
+ODD_NAMES = pytest.mark.skipif(sys.platform != "linux", reason="other systems allow no such names")
+
+
+@ODD_NAMES
 def test_names_that_are_no_utf8(tmp_path):
     path = saved(Path(str(tmp_path) + "/caf\udce9.png"), values("uint8", 1), "PNG")
     assert read_picture(path).pixels.shape == (9, 14, 1)
@@ -85,6 +88,20 @@ def test_reasons_are_short_and_telling():
 def test_want_of_memory_is_not_blamed_on_the_file():
     with pytest.raises(MemoryError), libvips.decoding(Path("a.png")) as module:
         raise module.Error("unable to write to memory", "out of memory --- size == 900MB")
+
+
+@ODD_NAMES
+def test_messages_that_are_no_text_are_an_error_too(tmp_path):
+    # libvips quotes the name; pyvips takes it for UTF-8.
+    path = Path(str(tmp_path) + "/caf\udce9.png")
+    path.write_bytes(saved(tmp_path / "a.png", values("uint8", 3), "PNG").read_bytes()[:40])
+    for _ in range(2):
+        with pytest.raises(PictureError, match="cannot be decoded"):
+            read_picture(path)
+    path.write_bytes((tmp_path / "a.png").read_bytes())
+    assert read_picture(path).pixels.shape == (9, 14, 3)
+    with pytest.raises(OSError, match="no readable reason"), libvips.failing_as(OSError):
+        b"\xff".decode()
 
 
 def test_pictures_of_four_threads_do_not_mix(tmp_path):

@@ -124,6 +124,12 @@ def test_density_turns_with_the_pixels(tmp_path):
     assert read_picture(path).metadata.dpi == pytest.approx((150, 300), abs=0.01)
 
 
+def test_a_senseless_density_is_taken_for_none(tmp_path):
+    for name, kind in (("a.png", "PNG"), ("a.jpg", "JPEG"), ("a.webp", "WEBP")):
+        path = saved(tmp_path / name, RGB, kind, exif=b"Exif\0\0" + exif_block(dpi=4e6))
+        assert read_picture(path).metadata.dpi is None
+
+
 def test_embedded_thumbnail_of_the_old_picture_is_dropped(tmp_path):
     small = io.BytesIO()
     Image.fromarray(RGB[::4, ::4].copy()).save(small, "JPEG")

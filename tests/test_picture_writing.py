@@ -108,9 +108,26 @@ def test_what_cannot_be_written_is_refused(tmp_path):
     bad = np.full((2, 2, 1), np.nan, np.float32)
     with pytest.raises(PictureError, match=r"a\.tif: the picture holds NaN or infinity"):
         write_picture(picture(bad), tmp_path / "a.tif")
-    with pytest.raises(PictureError, match=r"a\.tif cannot be written; got EXIF that is damaged"):
-        write_picture(picture(exif=b"rubbish"), tmp_path / "a.tif")
+    with pytest.raises(PictureError, match=r"a\.tif: the picture holds NaN or infinity"):
+        write_picture(picture(np.zeros((2, 2, 1), np.float32), bad[..., 0]), tmp_path / "a.tif")
     assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+
+
+def test_damaged_exif_costs_the_exif_and_not_the_picture(tmp_path, monkeypatch):
+    lost = ("EXIF: dropped, the block is damaged",)
+    assert write_picture(picture(exif=b"rubbish"), tmp_path / "a.tif") == lost
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.tif").pixels, values("uint8", 3))
+    call = pyvips.Operation.call
+
+    def refusing(name, *arguments, **options):
+        if name == "pngsave" and "exif" in options["keep"]:
+            raise pyvips.Error("unable to call pngsave", "exif: exif too large")
+        return call(name, *arguments, **options)
+
+    monkeypatch.setattr(pyvips.Operation, "call", refusing)
+    assert write_picture(picture(exif=exif_block()), tmp_path / "a.png") == lost
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.png").pixels, values("uint8", 3))
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -16,7 +16,7 @@ import typer
 from grainless import __version__
 from grainless.cli.learning import export, train
 from grainless.cli.pictures import corrupt, denoise
-from grainless.cli.study import evaluate, models
+from grainless.cli.study import evaluate, models, report
 from grainless.errors import GrainlessError
 
 _Options = ParamSpec("_Options")
@@ -48,7 +48,7 @@ def _in_words(command: Callable[_Options, None]) -> Callable[_Options, None]:
     return guarded
 
 
-for _command in (denoise, corrupt, models, evaluate, train, export):
+for _command in (denoise, corrupt, models, evaluate, report, train, export):
     app.command()(_in_words(_command))
 
 

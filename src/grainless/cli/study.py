@@ -55,7 +55,11 @@ def evaluate(
     noise: Annotated[list[str], typer.Option(metavar="SPEC", help="A noise; may be repeated.")],
     model: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME|FILE", help="A model; may be repeated.", show_default="universal"),
+        typer.Option(
+            metavar="NAME|FILE",
+            help="A model; may be repeated.",
+            show_default="universal, or none where only filters are named",
+        ),
     ] = None,
     method: Annotated[
         list[str] | None,
@@ -83,7 +87,8 @@ def evaluate(
     from grainless.evaluation import evaluate as measure
     from grainless.report import markdown_table
 
-    models_used, filters = model or ["universal"], method or list(DEFAULT_METHODS)
+    models_used = model or ([] if method else ["universal"])
+    filters = method or list(DEFAULT_METHODS)
     with bar(stderr()) as show:
         result = measure(
             data,
@@ -110,6 +115,25 @@ def evaluate(
     if markdown_file is not None:
         with _writing(markdown_file):
             replace_file(markdown_file, table.encode())
+
+
+def report(
+    results: Annotated[
+        list[Path],
+        typer.Argument(metavar="RESULT...", help="JSON files that `evaluate --json` wrote."),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The Markdown file to write.")],
+    title: Annotated[str, typer.Option(metavar="TEXT", help="Heading of the page.")] = "Results",
+) -> None:
+    """Write one page of tables from several results; parts that measured the same pictures are joined."""
+    from grainless.atomic import replace_file
+    from grainless.evaluation import load
+    from grainless.report import markdown_table
+
+    table = markdown_table([load(path) for path in results])
+    with _writing(out):
+        replace_file(out, f"# {title}\n\n{table}".encode())
+    typer.echo(f"wrote {out}", err=True)
 
 
 @contextmanager

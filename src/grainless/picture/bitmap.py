@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from grainless.errors import PictureError
+from grainless.picture.content import MOST_DPI
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +44,7 @@ def read_bmp(
             f"{path} cannot be decoded", got=str(error), remedy="The file is damaged or cut off"
         ) from error
     dpi = image.info.get("dpi")
-    known = (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None
+    known = (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 and max(dpi) < MOST_DPI else None
     return values.reshape(values.shape[0], values.shape[1], -1), known, (note,) if note else ()
 
 

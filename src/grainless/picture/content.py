@@ -13,12 +13,16 @@ from grainless.errors import PictureError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+MOST_DPI = 1_000_000
 DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
 class Metadata:
-    """What a file says about its picture, as bytes that are handed on and never interpreted."""
+    """What a file says about its picture, as bytes that are handed on and never interpreted.
+
+    Raises PictureError for a density that is not between 0 and a million.
+    """
 
     icc: bytes | None = None
     """Colour profile."""
@@ -28,6 +32,11 @@ class Metadata:
     """XMP packet; orientation 1, no thumbnails."""
     dpi: tuple[float, float] | None = None
     """Pixels per inch across and down; None where the file does not tell."""
+
+    def __post_init__(self) -> None:
+        """Refuse a density that no file can hold."""
+        if self.dpi is not None and not all(0 < value < MOST_DPI for value in self.dpi):
+            raise PictureError("the density is out of range", got=self.dpi, expected=f"0 to {MOST_DPI} DPI")
 
 
 @dataclass(frozen=True, eq=False)

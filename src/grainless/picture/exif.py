@@ -53,6 +53,8 @@ def tidy_exif(block: bytes | None, *, turned: bool = False) -> TidyExif:
         dpi = _density(stream, layout, directory)
         _blank_thumbnail(stream, layout, directory)
         _set_upright(stream, layout, directory, turned=turned)
+        # In a damaged block the thumbnail or a tag may lie upon the structure itself.
+        tags.read_directory(stream, *tags.read_layout(stream))
     except tags.BrokenTagsError:
         return TidyExif(None)
     return TidyExif(stream.getvalue(), dpi)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from grainless.errors import PictureError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _LONGEST_REASON = 160
@@ -42,10 +42,10 @@ def file_name(path: Path) -> bytes:
 
 
 @contextlib.contextmanager
-def decoding(path: Path) -> Iterator[Any]:
-    """Hand out pyvips and turn its errors into one PictureError about the file at `path`.
+def failing_as(make: Callable[[str], Exception]) -> Iterator[Any]:
+    """Hand out pyvips and turn its errors into what `make` makes of their reason.
 
-    Raises MemoryError where it is not the file's fault.
+    Raises MemoryError where the memory is not enough.
     """
     module = vips()
     try:
@@ -53,11 +53,22 @@ def decoding(path: Path) -> Iterator[Any]:
     except module.Error as error:
         if "out of memory" in str(error):
             raise MemoryError from error
-        raise PictureError(
+        raise make(reason(error)) from error
+    except UnicodeDecodeError as error:
+        # libvips may quote bytes of a damaged file or of a name; then pyvips fails on its own message.
+        module.vips_lib.vips_error_clear()
+        raise make("libvips gives no readable reason") from error
+
+
+def decoding(path: Path) -> contextlib.AbstractContextManager[Any]:
+    """Hand out pyvips and turn its errors into one PictureError about the file at `path`."""
+    return failing_as(
+        lambda why: PictureError(
             f"{path} cannot be decoded",
-            got=reason(error),
+            got=why,
             remedy="The file is damaged or cut off: get it from its source again",
-        ) from error
+        )
+    )
 
 
 def reason(error: Exception) -> str:

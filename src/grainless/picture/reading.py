@@ -11,7 +11,7 @@ import numpy as np
 
 from grainless.errors import PictureError
 from grainless.picture import bitmap, depth, exif, inspection, libvips, tags
-from grainless.picture.content import Metadata, Picture
+from grainless.picture.content import MOST_DPI, Metadata, Picture
 from grainless.picture.formats import EXTENSIONS, FORMATS
 
 if TYPE_CHECKING:
@@ -224,6 +224,8 @@ def _metadata(source: _Source, image: Any, *, turned: bool, notes: list[str]) ->
     dpi = tidy.dpi
     if source.name not in {"webp", "avif"} and image.xres not in _NO_DENSITY:
         dpi = (image.xres * 25.4, image.yres * 25.4)
+    if dpi is not None and not all(0 < value < MOST_DPI for value in dpi):
+        dpi = None
     if dpi is not None and turned:
         dpi = dpi[::-1]
     return Metadata(

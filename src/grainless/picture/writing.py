@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import secrets
 from pathlib import Path
@@ -16,13 +17,14 @@ from grainless.picture.formats import Format, format_for, losses, stores_icc
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from grainless.picture.content import Picture
+    from grainless.picture.content import Metadata, Picture
 
 _FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 _SAVERS = {"png": "pngsave", "jpeg": "jpegsave", "tiff": "tiffsave", "webp": "webpsave", "avif": "heifsave"}
 # Readers take 72 for granted where a file does not tell; libvips would write 25.4.
 _USUAL_DPI = (72.0, 72.0)
 _BIG_TIFF_BYTES = 3_500_000_000
+_EXIF_LOST = "EXIF: dropped, the block is damaged"
 
 
 def write_picture(picture: Picture, path: str | os.PathLike[str], *, quality: int = 95) -> tuple[str, ...]:
@@ -39,7 +41,7 @@ def write_picture(picture: Picture, path: str | os.PathLike[str], *, quality: in
     # In the same folder, so that the last step is a change of name and not a copy.
     unfinished = path.with_name(f".grainless-{secrets.token_hex(6)}.part")
     try:
-        _encode(picture, unfinished, row, quality)
+        lost += _encode(picture, unfinished, row, quality)
         _settle(unfinished)
         unfinished.replace(path)
     except OSError as error:
@@ -48,9 +50,9 @@ def write_picture(picture: Picture, path: str | os.PathLike[str], *, quality: in
             got=error.strerror or str(error),
             remedy="Check free space and access rights of its folder",
         ) from error
-    except tags.BrokenTagsError as error:
+    except MemoryError as error:
         raise PictureError(
-            f"{path} cannot be written", got=f"EXIF that is damaged: {error}", remedy="Leave the EXIF out"
+            f"{path} cannot be written", got="not enough memory", remedy="Close other programs"
         ) from error
     finally:
         unfinished.unlink(missing_ok=True)
@@ -74,7 +76,7 @@ def _check(picture: Picture, path: Path, row: Format, quality: int) -> None:
             expected=f"at most {row.longest_side} each way",
             remedy="Choose a name ending in .png or .tif",
         )
-    if not depth.all_finite(picture.pixels):
+    if not all(depth.all_finite(part) for part in (picture.pixels, picture.alpha) if part is not None):
         raise PictureError(f"{path}: the picture holds NaN or infinity", remedy="Nothing was written")
 
 
@@ -84,28 +86,45 @@ def _settle(path: Path) -> None:
         os.fsync(stream.fileno())
 
 
-def _encode(picture: Picture, path: Path, row: Format, quality: int) -> None:
+def _encode(picture: Picture, path: Path, row: Format, quality: int) -> tuple[str, ...]:
+    """Write the file under its temporary name; return the losses that only show while writing."""
     pixels, alpha = picture.pixels, picture.alpha if row.alpha else None
     if not (row.floating and pixels.dtype == np.float32):
-        bits = row.bits
-        pixels = depth.reduced(pixels, bits)
-        alpha = None if alpha is None else depth.reduced(alpha, bits)
+        pixels = depth.reduced(pixels, row.bits)
+        alpha = None if alpha is None else depth.reduced(alpha, row.bits)
     if row.name == "bmp":
         bitmap.write_bmp(picture, pixels, path)
-        return
+        return ()
     associated = row.name == "tiff" and picture.associated_alpha and alpha is not None
     if associated and alpha is not None:
         pixels = depth.multiplied(pixels, alpha)
-    vips = libvips.vips()
-    image = _image(vips, pixels, alpha, picture.metadata.dpi or _USUAL_DPI)
-    keep = _attach(vips, image, picture, row)
     options = _options(row, pixels, quality)
+    lost: tuple[str, ...] = ()
     try:
-        vips.Operation.call(_SAVERS[row.name], image, libvips.file_name(path), keep=keep, **options)
-    except vips.Error as error:
-        raise OSError(libvips.reason(error)) from error
+        _save(picture.metadata, (pixels, alpha), path, row, **options)
+    except OSError as error:
+        # A block that libexif cannot put in order must not cost the picture.
+        if picture.metadata.exif is None or not str(error).startswith("exif: "):
+            raise
+        without = dataclasses.replace(picture.metadata, exif=None)
+        _save(without, (pixels, alpha), path, row, **options)
+        lost = (_EXIF_LOST,)
     if row.name == "tiff":
-        _finish_tiff(picture, path, associated=associated)
+        lost = _finish_tiff(picture, path, associated=associated)
+    return lost
+
+
+def _save(
+    metadata: Metadata,
+    values: tuple[NDArray[Any], NDArray[Any] | None],
+    path: Path,
+    row: Format,
+    **options: Any,
+) -> None:
+    with libvips.failing_as(OSError) as vips:
+        image = _image(vips, *values, metadata.dpi or _USUAL_DPI)
+        keep = _attach(vips, image, metadata, row)
+        vips.Operation.call(_SAVERS[row.name], image, libvips.file_name(path), keep=keep, **options)
 
 
 def _image(vips: Any, pixels: NDArray[Any], alpha: NDArray[Any] | None, dpi: tuple[float, float]) -> Any:
@@ -123,11 +142,10 @@ def _image(vips: Any, pixels: NDArray[Any], alpha: NDArray[Any] | None, dpi: tup
     return image.copy(interpretation=meaning, xres=dpi[0] / 25.4, yres=dpi[1] / 25.4)
 
 
-def _attach(vips: Any, image: Any, picture: Picture, row: Format) -> str:
+def _attach(vips: Any, image: Any, metadata: Metadata, row: Format) -> str:
     """Put the metadata on an image; return which kinds of it the saver is to keep."""
-    metadata = picture.metadata
     keep = ["other"]
-    if metadata.icc is not None and stores_icc(row, metadata.icc, picture.pixels.shape[2]):
+    if metadata.icc is not None and stores_icc(row, metadata.icc, 1 if image.bands < 3 else 3):
         image.set_type(vips.GValue.blob_type, "icc-profile-data", metadata.icc)
         keep.append("icc")
     if metadata.xmp is not None:
@@ -160,12 +178,16 @@ def _options(row: Format, pixels: NDArray[Any], quality: int) -> dict[str, Any]:
     return {}
 
 
-def _finish_tiff(picture: Picture, path: Path, *, associated: bool) -> None:
+def _finish_tiff(picture: Picture, path: Path, *, associated: bool) -> tuple[str, ...]:
     """Add to a TIFF what libvips leaves out: EXIF, and that the colours are multiplied by alpha."""
     if associated:
         with path.open("r+b") as stream:
             layout, directory = next(tags.directories(stream))
             stream.seek(directory.entries[338].position)
             stream.write((1).to_bytes(2, "little" if layout.order == "<" else "big"))
-    if picture.metadata.exif is not None:
-        exif.add_exif_to_tiff(path, picture.metadata.exif)
+    try:
+        if picture.metadata.exif is not None:
+            exif.add_exif_to_tiff(path, picture.metadata.exif)
+    except tags.BrokenTagsError:
+        return (_EXIF_LOST,)
+    return ()
