@@ -41,3 +41,9 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
         replace_file(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_longest_names_are_written(tmp_path):
+    path = tmp_path / ("n" * 250 + ".json")
+    replace_file(path, b"new")
+    assert path.read_bytes() == b"new"

@@ -226,3 +226,11 @@ def test_every_picture_of_a_tree_has_one_output_of_its_own(
     assert len({job.target for job in jobs}) == len(jobs) == len({*names, "first"})
     for job in jobs:
         assert job.target.relative_to(root / "out") == job.source.relative_to(root / "in")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need a right of their own elsewhere")
+def test_a_link_to_itself_is_no_stop(tmp_path: Path) -> None:
+    source = fill(tmp_path / "in", "a.png")
+    (source / "loop").symlink_to("loop")
+    (tmp_path / "out").symlink_to("out")
+    assert [job.name for job in plan([source], tmp_path / "out").jobs] == ["a.png"]

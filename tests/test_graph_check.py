@@ -232,4 +232,6 @@ def test_functions(tmp_path):
 def test_contradicting_graph(tmp_path):
     node = helper.make_node("Expand", ["picture", "shape"], ["clean"])
     data = tiny_models.graph([node], {"shape": np.array([1, 3, 77, 77])})
-    assert "its graph contradicts itself" in refusal(data, tmp_path)
+    said = refusal(data, tmp_path)
+    assert "its graph contradicts itself" in said
+    assert "\n" not in said

@@ -495,7 +495,10 @@ def test_corrupt_needs_exactly_one_source_of_randomness(options, message):
             np.zeros((4, 4), np.int64),
             r"type that noise does not know; got int64; expected uint8, uint16 or float",
         ),
-        (np.full((4, 4), 200.0), r"leave the range.*got values from 200 to 200.*Divide by the full range"),
+        (
+            np.full((4, 4), 200.0),
+            r"leave the range.*got values from 200 to 200.*divide them by their full range",
+        ),
         (np.full((4, 4), np.nan), r"leave the range.*got values from nan to nan; expected finite"),
         (np.full((4, 4), -0.1), r"leave the range"),
     ],
@@ -519,3 +522,20 @@ def test_seed_for_depends_on_run_and_name_only():
 def test_seed_for_stays_the_same_between_versions():
     # Published numbers depend on it.
     assert seed_for(7, "kodim01.png") == 8556506556114455794
+
+
+def test_seed_for_takes_names_that_are_no_utf8():
+    assert seed_for(7, "caf\udce9.png") != seed_for(7, "caf\udce8.png")
+
+
+def test_byte_order_changes_nothing_but_itself():
+    native = np.arange(60, dtype=np.uint16).reshape(4, 5, 3) * 1000
+    noisy = corrupt(native.astype(">u2"), Gaussian(25), seed=3)
+    assert noisy.dtype == np.dtype(">u2")
+    np.testing.assert_array_equal(noisy, corrupt(native, Gaussian(25), seed=3))
+
+
+@pytest.mark.parametrize("pixels", [[[0, 1], [2, 3]], None])
+def test_what_is_no_array_is_said(pixels):
+    with pytest.raises(InputError, match=r"no numpy array; got (list|NoneType)\. Convert it"):
+        corrupt(pixels, Gaussian(25), seed=3)

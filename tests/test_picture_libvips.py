@@ -109,3 +109,13 @@ def test_pictures_of_four_threads_do_not_mix(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         for i, picture in enumerate(pool.map(read_picture, paths * 4)):
             np.testing.assert_array_equal(picture.pixels, values("uint16", 1, seed=i % 12))
+
+
+def test_warnings_of_one_file_are_not_the_reason_of_another(tmp_path):
+    path = tmp_path / "cut.png"
+    path.write_bytes(saved(tmp_path / "a.png", values("uint8", 3), "PNG").read_bytes()[:-40])
+    # Leaves its complaint behind, as some decoders do.
+    pyvips.vips_lib.vips_enum_from_nick(b"other.avif", pyvips.GValue.format_type, b"nonsense")
+    with pytest.raises(PictureError, match="cannot be decoded") as caught:
+        read_picture(path)
+    assert "other.avif" not in str(caught.value)

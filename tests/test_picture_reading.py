@@ -370,3 +370,11 @@ def test_a_photograph_of_48_megapixels_costs_two_copies(tmp_path):
         env={**os.environ, "PYTHONPATH": str(source)},
     )
     assert int(run.stdout) < 2.5 * 144_000_000 / 2**20
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    path = tmp_path / "pipe.png"
+    os.mkfifo(path)
+    with pytest.raises(PictureError, match=r"pipe\.png is a pipe or a device; expected a picture file"):
+        read_picture(path)

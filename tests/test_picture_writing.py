@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import get_sampling
 
 from grainless.errors import PictureError
-from grainless.picture import Metadata, Picture, read_picture, write_picture
+from grainless.picture import Metadata, Picture, read_picture, write_picture, writing
 from picture_files import exif_block, saved, values
 
 SUFFIXES = [".png", ".jpg", ".tif", ".webp", ".avif", ".bmp"]
@@ -198,3 +199,25 @@ def test_importing_the_package_loads_no_library():
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")}
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
     assert run.stdout.strip() == "[]"
+
+
+def test_a_disk_that_can_only_be_read_is_the_reason_that_is_said(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(writing, "_save", refuse)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        with pytest.raises(PictureError, match=r"b\.png cannot be written; got Read-only.*Check free space"):
+            write_picture(picture(), tmp_path / "b.png")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif"])
+def test_a_full_disk_is_said_without_the_temporary_name(tmp_path, monkeypatch, ending):
+    monkeypatch.setattr(writing.secrets, "token_hex", lambda _: "full")
+    (tmp_path / ".grainless-full.part").symlink_to("/dev/full")
+    with pytest.raises(PictureError, match="cannot be written; got ") as caught:
+        write_picture(picture(), tmp_path / f"b.{ending}")
+    assert ".part" not in str(caught.value)
+    assert not list(tmp_path.iterdir())

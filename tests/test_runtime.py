@@ -73,3 +73,17 @@ def test_graphs_that_cannot_be_started(folder, capfd, runtime):
         Denoiser.load(path, runtime=runtime)
     assert "\n" not in str(caught.value)
     assert capfd.readouterr().err == ""
+
+
+def test_more_threads_than_cores_are_not_started(folder, monkeypatch):
+    asked = []
+
+    def session(graph, options, providers):
+        asked.append(options.intra_op_num_threads)
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", session)
+    monkeypatch.setattr(runtime_module, "_usable_cores", lambda: 3)
+    path = tiny_models.identity_model(folder / "many.onnx")
+    for threads in (None, 2, 100_000):
+        Denoiser.load(path, threads=threads)
+    assert asked == [3, 2, 3]

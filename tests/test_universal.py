@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from grainless.baselines import median
 from grainless.denoiser import Denoiser
+from grainless.evaluation import evaluate
+from grainless.metrics import psnr
 from grainless.model_file import find_model, read_model
+from grainless.noise import corrupt, parse_noise
+from grainless.picture import read_picture
 from grainless.tiling import overhead, plan_tiles
+
+PAGE = Path(__file__).parent.parent / "docs" / "universal.md"
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +41,9 @@ def test_card():
     assert card.channels == 3
     assert card.inputs == ["picture", "levels"]
     assert 0 < card.receptive_radius <= 96
-    assert card.training_data
-    assert all(data.licence for data in card.training_data)
+    assert {data.name for data in card.training_data} == {"cid22", "clic2025", "gb82", "photos"}
+    assert all(data.licence != "not stated" for data in card.training_data)
+    assert "CC BY-SA" in card.notes
     assert card.scores
     assert all(score.protocol for score in card.scores)
     assert find_model("universal").stat().st_size <= 12 * 10**6
@@ -136,3 +145,68 @@ print(next(line.split()[1] for line in status.splitlines() if line.startswith("V
     assert done.returncode == 0, done.stderr
     peak = int(done.stdout) * 1024
     assert peak < 1.5e9
+
+
+def table_cells(text):
+    """Return the tables of the page as (data set, noise, method) -> numbers."""
+    cells, methods, name = {}, [], ""
+    for line in text.splitlines():
+        if line.startswith("### "):
+            name = line.removeprefix("### ").split(",")[0]
+        elif line.startswith("| noise |"):
+            methods = [word.strip() for word in line.strip("|").split("|")][1:]
+        elif line.startswith("| ") and not line.startswith("| ---"):
+            noise, *numbers = (word.strip() for word in line.replace("*", "").strip("|").split("|"))
+            for method, cell in zip(methods, numbers, strict=True):
+                cells[name, noise, method] = [float(number) for number in cell.split(" / ")]
+    return cells
+
+
+def test_the_page_shows_the_bundled_model_ahead_of_every_filter():
+    text = PAGE.read_text(encoding="utf-8")
+    assert f"model `{read_model('universal').card.checksum[:12]}`" in text
+    cells = table_cells(text)
+    noises = {noise for _, noise, _ in cells}
+    assert len(noises) == 13
+    for name in ("cbsd68", "kodak24"):
+        for noise in noises:
+            ours = cells[name, noise, "universal"][0]
+            for method in ("noisy", "median", "adaptive_median", "mask_interpolate", "nlm"):
+                assert ours > cells[name, noise, method][0], (name, noise, method)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_row_of_the_page_is_measured_again(data_folder):
+    cells = table_cells(PAGE.read_text(encoding="utf-8"))
+    noise = "salt-pepper:0.5:channel"
+    again = evaluate(data_folder / "test" / "kodak24", [noise], methods=["median", "universal"])
+    for method in ("noisy", "median", "universal"):
+        assert again.row(method, noise).mean.psnr == pytest.approx(
+            cells["kodak24", noise, method][0], abs=0.02
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "noise", ["salt-pepper:0.2:near=2", "salt-pepper:0.2:near=5", "salt-pepper:0.1+jpeg:80"]
+)
+def test_impulses_go_also_near_the_extremes_and_after_jpeg(universal, data_folder, noise):
+    clean = read_picture(data_folder / "test" / "kodak24" / "23.png").pixels[:256, :256]
+    noisy = corrupt(clean, parse_noise(noise), seed=7)
+    assert psnr(clean, universal(noisy)) > psnr(clean, median(noisy)) + 1
+
+
+@pytest.mark.slow
+def test_impulses_go_at_the_black_and_white_points_of_the_picture(universal, data_folder):
+    # A scan whose black is 40 and whose white is 200: no value is 0 or 255, yet the impulses are as plain.
+    whole = read_picture(data_folder / "test" / "kodak24" / "23.png").pixels[:256, :256]
+    noisy = corrupt(whole, parse_noise("salt-pepper:0.3"), seed=7)
+    flat, flat_noisy = (np.rint(40 + part * (160 / 255)).astype(np.uint8) for part in (whole, noisy))
+    assert psnr(flat, universal(flat_noisy)) > psnr(flat, median(flat_noisy)) + 3
+
+
+@pytest.mark.slow
+def test_a_clean_picture_stays_as_it_is(universal, data_folder):
+    clean = read_picture(data_folder / "test" / "kodak24" / "23.png").pixels[:256, :256]
+    assert psnr(clean, universal(clean)) > 40

@@ -14,7 +14,7 @@ def replace_file(path: Path, data: bytes) -> None:
     Missing folders are made, and what stood at `path` is replaced. Raises OSError, and then leaves nothing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".grainless-", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)

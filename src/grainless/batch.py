@@ -260,7 +260,7 @@ def _below(root: Path, out: Path, *, recursive: bool) -> _Found:
     def refused(error: OSError) -> None:
         found.unreadable.append(Failure(str(error.filename), error.strerror or str(error)))
 
-    for folder, names in _folders(root, out.resolve(), recursive, refused):
+    for folder, names in _folders(root, os.path.realpath(out), recursive, refused):
         for name in sorted(names):
             if is_picture_name(Path(name)) and not name.startswith("."):
                 found.pictures.append(folder / name)
@@ -270,14 +270,17 @@ def _below(root: Path, out: Path, *, recursive: bool) -> _Found:
 
 
 def _folders(
-    root: Path, out: Path, recursive: bool, refused: Callable[[OSError], None]
+    root: Path, out: str, recursive: bool, refused: Callable[[OSError], None]
 ) -> Iterator[tuple[Path, list[str]]]:
     """Walk through a folder, without hidden folders and without the results of an earlier run inside it."""
     for folder, subfolders, names in os.walk(root, onerror=refused):
         here = Path(folder)
         yield here, names
         kept = [
-            name for name in sorted(subfolders) if not name.startswith(".") and (here / name).resolve() != out
+            name
+            for name in sorted(subfolders)
+            # Not Path.resolve, which raises a RuntimeError for a link that leads to itself.
+            if not name.startswith(".") and os.path.realpath(here / name) != out
         ]
         subfolders[:] = kept if recursive else []
 

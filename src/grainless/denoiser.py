@@ -20,6 +20,7 @@ from grainless.errors import InputError, ModelError
 from grainless.model_file import ModelCard, read_model
 from grainless.runtime import Precision, Run, Runtime, in_one_line, start
 from grainless.tiling import Box, HiddenFill, Tile, cut, plan_tiles
+from grainless.tone import decode_srgb, encode_srgb
 
 if TYPE_CHECKING:
     from grainless.picture import Picture
@@ -236,7 +237,7 @@ def _to_unit(values: NDArray[Any], *, linear: bool) -> NDArray[np.float32]:
         whole: NDArray[np.float32] = np.divide(values, white, dtype=np.float32)
         return whole
     unit: NDArray[np.float32] = np.clip(values, 0, 1).astype(np.float32)
-    return _encode_srgb(unit) if linear else unit
+    return encode_srgb(unit) if linear else unit
 
 
 def _from_unit(
@@ -253,25 +254,13 @@ def _from_unit(
     if white is not None:
         result = np.rint(noisy + np.float32(strength) * (clean * np.float32(white) - noisy))
     else:
-        clean = _decode_srgb(clean) if linear else clean
+        clean = decode_srgb(clean) if linear else clean
         values = noisy.astype(np.result_type(noisy, np.float32))
         clipped = np.clip(values, 0, 1)
         # This form gives exactly `clean` at strength 1; the shorter one could leave [0, 1] by rounding.
         blend = np.clip((1 - strength) * clipped + strength * clean, 0, 1)
         result = blend + (values - clipped)
     return result.astype(noisy.dtype)
-
-
-def _encode_srgb(light: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return sRGB values of linear light, both in [0, 1] (IEC 61966-2-1)."""
-    curve = 1.055 * np.power(light, np.float32(1 / 2.4)) - 0.055
-    return np.where(light <= 0.0031308, 12.92 * light, curve).astype(np.float32)
-
-
-def _decode_srgb(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the linear light of sRGB values, both in [0, 1]; the inverse of `_encode_srgb`."""
-    curve = np.power((values + 0.055) / 1.055, np.float32(2.4))
-    return np.where(values <= 0.04045, values / 12.92, curve).astype(np.float32)
 
 
 def _prepare(pixels: NDArray[Any], alpha: NDArray[Any] | None, *, linear: bool) -> _Source | None:

@@ -195,7 +195,9 @@ def _check_sizes(model: onnx.ModelProto, name: str, *, channels: int, stride: in
     try:
         inferred = onnx.shape_inference.infer_shapes(probe, strict_mode=True, data_prop=True).graph
     except Exception as error:  # onnx raises bare RuntimeErrors and its own kinds alike
-        raise refuse(name, f"its graph contradicts itself ({error})") from error
+        # One fault makes a line for each node behind it.
+        first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise refuse(name, f"its graph contradicts itself ({first.strip()})") from error
     for value in (*inferred.value_info, *inferred.output):
         sides_known = [axis.dim_value for axis in value.type.tensor_type.shape.dim]
         if max(sides_known, default=0) > MAX_ELEMENTS or math.prod(sides_known) > MAX_ELEMENTS:

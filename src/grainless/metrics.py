@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,9 @@ EXACT_PSNR = 100.0
 class Protocol:
     """How a clean and a restored picture are compared.
 
-    Numbers of different protocols are never ranked against each other.
+    PSNR and MSE take all values of all channels together, SSIM is the mean over the channels; each is scored
+    per picture, then averaged over the pictures. Numbers of different protocols are never ranked against each
+    other.
     """
 
     name: str
@@ -28,10 +30,6 @@ class Protocol:
     """Both pictures are rounded to the 256 levels that an 8-bit file holds."""
     clip: bool
     """Both pictures are clipped to the range before they are compared."""
-    channels: Literal["rgb"] = "rgb"
-    """PSNR and MSE take all values of all channels together; SSIM is the mean over the channels."""
-    averaging: Literal["per-image"] = "per-image"
-    """One score per picture, then the mean over the pictures."""
     ssim_sigma: float = 1.5
     """Standard deviation of SSIM's Gaussian window, in pixels; the window is cut at 3.5 sigma."""
 

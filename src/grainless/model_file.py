@@ -119,10 +119,12 @@ def write_model(path: str | Path, model: bytes, card: ModelCard) -> ModelCard:
     graph = _parse(model, str(path))
     check_contents(graph, str(path))
     _check_card(graph, card, str(path))
-    card = card.model_copy(update={"checksum": _checksum(graph)})
-    entry = graph.metadata_props.add()
-    entry.key, entry.value = CARD_KEY, card.model_dump_json()
-    data: bytes = graph.SerializeToString(deterministic=True)
+    others = [entry for entry in graph.metadata_props if entry.key != CARD_KEY]
+    del graph.metadata_props[:]
+    graph.metadata_props.extend(others)
+    body: bytes = graph.SerializeToString(deterministic=True)
+    card = card.model_copy(update={"checksum": hashlib.sha256(body).hexdigest()})
+    data = body + _card_bytes(card.model_dump_json())
     if len(data) > MAX_BYTES:
         raise refuse(str(path), f"it would have {len(data)} bytes, more than {MAX_BYTES}")
     try:
@@ -143,8 +145,9 @@ def read_model(name_or_path: str | Path) -> LoadedModel:
     data = _read_bytes(path)
     graph = _parse(data, name)
     check_contents(graph, name)
-    card = _read_card(graph, name)
-    if _checksum(graph) != card.checksum:
+    text = _card_text(graph, name)
+    card = _read_card(text, name)
+    if hashlib.sha256(data.removesuffix(_card_bytes(text))).hexdigest() != card.checksum:
         raise refuse(
             name,
             "it is not the model that its card describes (checksum)",
@@ -165,7 +168,11 @@ def find_model(name_or_path: str | Path) -> Path:
     if isinstance(name_or_path, Path) or text.endswith(".onnx") or Path(text).name != text:
         path = Path(text).expanduser()
         if not path.is_file():
-            raise ModelError(f"There is no model file {path}")
+            raise ModelError(
+                f"There is no model file {path}",
+                got="a folder" if path.is_dir() else None,
+                remedy="Check the path; `grainless models` lists the models by name.",
+            )
         return path
     known: dict[str, list[Path]] = {}
     for path in _model_files(()):
@@ -191,7 +198,7 @@ def list_models(
 ) -> list[tuple[Path, ModelCard]]:
     """Return path and card of each model in the package, the user's folder and `extra_paths`.
 
-    `extra_paths` are files or folders.     The error of a file that is refused is added to `problems`;
+    `extra_paths` are files or folders. The error of a file that is refused is added to `problems`;
     where that is not given, it is raised.
     """
     models = []
@@ -246,12 +253,31 @@ def _parse(data: bytes, name: str) -> onnx.ModelProto:
     return model
 
 
-def _read_card(model: onnx.ModelProto, name: str) -> ModelCard:
-    texts = [entry.value for entry in model.metadata_props if entry.key == CARD_KEY]
+def _card_text(model: onnx.ModelProto, name: str) -> str:
+    texts: list[str] = [entry.value for entry in model.metadata_props if entry.key == CARD_KEY]
     if not texts:
         raise refuse(name, "it has no card, which says how it is to be run", remedy=_WRITE_A_CARD)
+    return texts[0]
+
+
+def _card_bytes(text: str) -> bytes:
+    """Return the bytes with which a file ends that holds this card.
+
+    Protobuf messages that are joined are merged, so a card is put behind the model's bytes and taken off
+    again without writing the model anew: that would not give the same bytes in all versions of protobuf.
+    """
+    import onnx
+
+    message = onnx.ModelProto()
+    entry = message.metadata_props.add()
+    entry.key, entry.value = CARD_KEY, text
+    data: bytes = message.SerializeToString(deterministic=True)
+    return data
+
+
+def _read_card(text: str, name: str) -> ModelCard:
     try:
-        content = json.loads(texts[0])
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise refuse(name, f"its card is not valid JSON ({error})", remedy=_WRITE_A_CARD) from error
     version = content.get("card_version", CARD_VERSION) if isinstance(content, dict) else CARD_VERSION
@@ -274,11 +300,3 @@ def _check_card(model: onnx.ModelProto, card: ModelCard, name: str) -> None:
     if set(inputs) != set(card.inputs):
         said, found = ", ".join(card.inputs), ", ".join(inputs)
         raise refuse(name, f"its card says inputs {said}, its graph has {found}")
-
-
-def _checksum(model: onnx.ModelProto) -> str:
-    """Return the SHA-256 of the model after taking its card out of it."""
-    others = [entry for entry in model.metadata_props if entry.key != CARD_KEY]
-    del model.metadata_props[:]
-    model.metadata_props.extend(others)
-    return hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()

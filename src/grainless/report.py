@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,11 +23,12 @@ GRAY = 128
 
 
 def markdown_table(evaluations: Sequence[Evaluation], *, command: str = "") -> str:
-    """Write one table per data set as Markdown: a row per method, a column per noise, PSNR / SSIM in each.
+    """Write one table per data set as Markdown: a row per noise, a column per method.
 
-    The best PSNR and the best SSIM of each column are bold. Parts that measured the same pictures are merged.
-    Below each table stand protocol, data and seed, and the commands that make it again: `command` if it is
-    given, else those that the results carry. Raises InputError if parts of one data set cannot be merged.
+    Each cell holds PSNR / SSIM / MSE. The best of each measure in a row is bold. Parts that measured the same
+    pictures are merged. Below each table stand protocol, data and seed, and the commands that make it again:
+    `command` if it is given, else those that the results carry. Raises InputError if parts of one data set
+    cannot be merged.
     """
     if not evaluations:
         raise InputError("There are no results to show", expected="at least one evaluation")
@@ -38,20 +39,19 @@ def markdown_table(evaluations: Sequence[Evaluation], *, command: str = "") -> s
 
 
 def _section(evaluation: Evaluation, command: str) -> str:
-    noises = evaluation.noises
-    columns = {noise: [row for row in evaluation.rows if row.noise == noise] for noise in noises}
-    best = {noise: (_best(rows, _psnr), _best(rows, _ssim)) for noise, rows in columns.items()}
+    methods = [method.name for method in evaluation.methods]
     count = evaluation.data.pictures
     lines = [
         f"### {evaluation.data.name}, {count} picture{'s' if count != 1 else ''}",
         "",
-        f"| method | {' | '.join(noises)} |",
-        f"| --- |{' --- |' * len(noises)}",
+        f"| noise | {' | '.join(methods)} |",
+        f"| --- |{' --- |' * len(methods)}",
     ]
-    for method in evaluation.methods:
-        found = {row.noise: row for row in evaluation.rows if row.method == method.name}
-        cells = (_cell(found.get(noise), *best[noise]) for noise in noises)
-        lines.append(f"| {method.name} | {' | '.join(cells)} |")
+    for noise in evaluation.noises:
+        found = {row.method: row for row in evaluation.rows if row.noise == noise}
+        best = tuple(shown(max(found.values(), key=better)) for shown, better in _MEASURES)
+        cells = (_cell(found.get(method), best) for method in methods)
+        lines.append(f"| {noise} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", *_notes(evaluation, command), ""])
 
 
@@ -63,21 +63,32 @@ def _ssim(row: Row) -> str:
     return f"{row.mean.ssim:.4f}"
 
 
-def _best(rows: Iterable[Row], shown: Callable[[Row], str]) -> str:
-    """Return the best number as it is shown, so that all that look equal are bold."""
-    return max((shown(row) for row in rows), key=float)
+def _mse(row: Row) -> str:
+    return f"{row.mean.mse:.2e}"
 
 
-def _cell(row: Row | None, best_psnr: str, best_ssim: str) -> str:
+_MEASURES: tuple[tuple[Callable[[Row], str], Callable[[Row], float]], ...] = (
+    (_psnr, lambda row: row.mean.psnr),
+    (_ssim, lambda row: row.mean.ssim),
+    (_mse, lambda row: -row.mean.mse),
+)
+"""How each measure is shown, and what is larger the better it is."""
+
+
+def _cell(row: Row | None, best: tuple[str, ...]) -> str:
+    """Return the numbers of a cell; all that look as the best one does are bold."""
     if row is None:
         return "-"
-    pairs = ((_psnr(row), best_psnr), (_ssim(row), best_ssim))
-    return " / ".join(f"**{shown}**" if shown == best else shown for shown, best in pairs)
+    numbers = (shown(row) for shown, _ in _MEASURES)
+    return " / ".join(
+        f"**{number}**" if number == top else number for number, top in zip(numbers, best, strict=True)
+    )
 
 
 def _notes(evaluation: Evaluation, command: str) -> list[str]:
     notes = [
-        f"- PSNR in dB / SSIM, the best of each column bold. Protocol `{evaluation.stamp}`.",
+        "- PSNR in dB / SSIM / MSE for values from 0 to 1, the best of each row bold. "
+        f"Protocol `{evaluation.stamp}`.",
         f"- Noise seed {evaluation.seed}; pictures' checksum `{evaluation.data.checksum[:12]}`.",
     ]
     notes += [

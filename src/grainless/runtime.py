@@ -23,22 +23,25 @@ def start(
     model: LoadedModel,
     *,
     threads: int | None = None,
-    runtime: Runtime = "auto",
+    runtime: Runtime,
     precision: Precision = "exact",
 ) -> Run:
     """Return the function that runs `model`.
 
-    `threads` is how many threads it may use, all cores if None. "auto" takes OpenVINO where it is
-    installed, else ONNX Runtime. "exact" computes in float32; "fast" lets OpenVINO compute in bfloat16
-    where the CPU can, which keeps 8 bits of each value. Raises `InputError` for options that are not valid,
-    `MissingExtraError` where OpenVINO is asked for and missing, and `ModelError` where the runtime refuses
-    the graph.
+    `threads` is how many threads it may use, all cores that it has if None, and never more than these. "auto"
+    takes OpenVINO where it is installed, else ONNX Runtime. "exact" computes in float32; "fast" lets OpenVINO
+    compute in bfloat16 where the CPU can, which keeps 8 bits of each value. Raises `InputError` for options
+    that are not valid, `MissingExtraError` where OpenVINO is asked for and missing, and `ModelError` where
+    the runtime refuses the graph.
     """
     _check_choice("runtime", runtime, get_args(Runtime))
     _check_choice("precision", precision, get_args(Precision))
-    threads = (os.cpu_count() or 1) if threads is None else threads
+    cores = _usable_cores()
+    threads = cores if threads is None else threads
     if threads < 1:
         raise InputError("The number of threads is too small", got=threads, expected="at least 1")
+    # More threads than cores wait for each other: with hundreds of them a run seems to hang.
+    threads = min(threads, cores)
     if runtime == "onnxruntime" and precision == "fast":
         raise InputError(
             "ONNX Runtime has no fast precision",
@@ -58,6 +61,12 @@ def start(
 def in_one_line(error: Exception) -> str:
     """Return the words of a runtime's error, which may come in several lines, as one."""
     return " ".join(str(error).split()).rstrip(" .")
+
+
+def _usable_cores() -> int:
+    """Return how many cores this process may use, which in a container are often fewer than there are."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def _check_choice(option: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -6,6 +6,7 @@ Exit codes: 0 all done; 1 some files of several failed; 2 nothing could be done 
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 from collections.abc import Callable
@@ -41,6 +42,13 @@ def _in_words(command: Callable[_Options, None]) -> Callable[_Options, None]:
                 raise
             typer.echo(f"grainless: error: {error}", err=True)
             raise typer.Exit(error.exit_code) from None
+        except OSError as error:
+            # A closed pipe is typer's to handle, an error without a number is no answer of the system.
+            if os.environ.get("GRAINLESS_DEBUG") or error.errno in {None, errno.EPIPE}:
+                raise
+            named = f"{error.filename}: " if error.filename else ""
+            typer.echo(f"grainless: error: {named}{error.strerror}.", err=True)
+            raise typer.Exit(2) from None
         except KeyboardInterrupt:
             typer.echo("grainless: stopped", err=True)
             raise typer.Exit(130) from None

@@ -56,12 +56,9 @@ def train(
     options = RunOptions(resume=resume, max_minutes=max_minutes, limit_train=limit_train, devices=devices)
     try:
         summary = train_run(recipe, data=data, output=out, changes=settings or (), options=options)
-    except SystemExit as stop:
-        # Lightning answers Ctrl-C with an exit of its own, after it has saved the run.
-        if not isinstance(stop.__context__, KeyboardInterrupt):
-            raise
-        typer.echo(f"the run in {out} is saved; the same command with --resume goes on", err=True)
-        raise KeyboardInterrupt from None
+    except KeyboardInterrupt:
+        typer.echo(f"go on with: grainless train {recipe} --data {data} -o {out} --resume", err=True)
+        raise
     typer.echo(
         f"{summary['steps']} steps in {summary['minutes']} minutes, "
         f"best validation PSNR {summary['best_psnr']} dB; next: grainless export {out} -o model.onnx",

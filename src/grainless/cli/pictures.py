@@ -11,7 +11,7 @@ import typer
 
 from grainless.batch import Job, Tick, plan
 from grainless.cli.console import run_files
-from grainless.errors import InputError
+from grainless.errors import InputError, PictureError
 
 if TYPE_CHECKING:
     from grainless.picture import Picture
@@ -151,7 +151,15 @@ def _save(picture: Picture, job: Job, quality: int) -> tuple[str, ...]:
     """Write a result and say what was converted and what was lost; folders appear with their first file."""
     from grainless.picture import write_picture
 
-    job.target.parent.mkdir(parents=True, exist_ok=True)
+    folder = job.target.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PictureError(
+            f"the folder {folder} cannot be made",
+            got=error.strerror or str(error),
+            remedy="Name another output",
+        ) from error
     return (*picture.notes, *write_picture(picture, job.target, quality=quality))
 
 

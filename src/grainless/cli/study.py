@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,12 +85,19 @@ def evaluate(
     Prints PSNR and SSIM and how they were measured; --json also holds MSE, speed and each picture's scores.
     """
     from grainless.atomic import replace_file
+    from grainless.baselines import BASELINES
     from grainless.evaluation import DEFAULT_METHODS
     from grainless.evaluation import evaluate as measure
     from grainless.report import markdown_table
 
     models_used = model or ([] if method else ["universal"])
     filters = method or list(DEFAULT_METHODS)
+    for name in filters:
+        if name not in BASELINES:
+            raise InputError(f"There is no filter named {name!r}", expected=f"one of {', '.join(BASELINES)}")
+    for path in (json_file, markdown_file):
+        if path is not None:
+            _check_place(path)
     with bar(stderr()) as show:
         result = measure(
             data,
@@ -134,6 +143,16 @@ def report(
     with _writing(out):
         replace_file(out, f"# {title}\n\n{table}".encode())
     typer.echo(f"wrote {out}", err=True)
+
+
+def _check_place(path: Path) -> None:
+    """Refuse a file that cannot be written before the work and not after it; its folder is made."""
+    with _writing(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 @contextmanager

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+LEAK = 0.1
+"""Slope of the leaky ReLU below zero."""
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with a ReLU between them, added to the input; no normalisation, no bias.
+    """Two 3x3 convolutions with batch norm and a leaky ReLU between them, added to the input.
+
+    The norm keeps units alive at high rates: without it nearly all were negative everywhere after a few
+    thousand steps, and the network all but linear. `fold` makes it part of the convolution, so that it costs
+    nothing in use and nothing of one picture reaches another place of it.
 
     Input and output: `(batch, width, height, width)` float tensors of equal shape.
     Source: Lim et al. 2017, "Enhanced Deep Residual Networks" (EDSR), as used by DRUNet (Zhang et al. 2021).
@@ -16,15 +24,19 @@ class ResidualBlock(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm: nn.Module = nn.BatchNorm2d(width, momentum=0.02)
         self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        # A small start keeps the sum near its input, so that deep stacks train at a high rate from step one.
-        with torch.no_grad():
-            self.second.weight.mul_(0.1)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return `features` plus what the two convolutions add."""
-        change: Tensor = self.second(torch.relu(self.first(features)))
+        change: Tensor = self.second(F.leaky_relu(self.norm(self.first(features)), LEAK))
         return features + change
+
+    def fold(self) -> None:
+        """Make the norm, with the statistics that it has collected, part of the first convolution."""
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.first = fuse_conv_bn_eval(self.first.eval(), self.norm.eval())
+            self.norm = nn.Identity()
 
 
 def stack(width: int, blocks: int) -> nn.Sequential:

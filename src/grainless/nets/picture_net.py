@@ -17,6 +17,12 @@ class PictureNet(nn.Module):
     channels: Literal[1, 3] = 3
     """Channels of input and output."""
 
+    def fold(self) -> None:
+        """Make what only training needs, such as batch norms, part of the weights that are used."""
+        for module in self.modules():
+            if module is not self and callable(fold := getattr(module, "fold", None)):
+                fold()
+
     def select_inputs(self, picture: Tensor, levels: Tensor) -> tuple[Tensor, ...]:
         """Return those of the two that the network takes."""
         return (picture, levels) if "levels" in self.inputs else (picture,)

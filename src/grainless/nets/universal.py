@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from grainless.nets.blocks import stack
 from grainless.nets.picture_net import PictureNet
 
-HIT_WIDTH = 1.5 / 255
-"""Distance from the black or white point at which the impulse hint has fallen to 1/e, in [0, 1] units."""
+SHARP_HIT, SOFT_HIT = 1 / 255, 5 / 255
+"""Distances from the black or white point at which the two marks have fallen to 1/e, in [0, 1] units."""
 
 
 class ImpulseHint(nn.Module):
     """Marks values near the picture's black and white points, and fills them from their neighbours.
 
-    The mark is soft (a Gaussian of the distance, width `HIT_WIDTH`): near-extreme impulses get a part of it.
-    The fill is the mean of the unmarked neighbours weighted by inverse distance to the fourth power (Shepard
-    1968), per channel.
+    Two marks, Gaussians of the distance: the sharp one tells exact extremes, the soft one near-extreme
+    impulses. The fill is the mean of the neighbours, each weighted by one minus its soft mark and by its
+    inverse distance to the fourth power (Shepard 1968), channel by channel.
     """
 
     kernel: Tensor
@@ -37,30 +37,31 @@ class ImpulseHint(nn.Module):
         self.radius = radius
 
     def forward(self, picture: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mark and the filled picture.
+        """Return the two marks, sharp before soft along the channels, and the filled picture.
 
         `picture` is `(batch, channels, height, width)`; `levels` is `(batch, 2)`, black and white point in
-        the same units. Both results have the shape of `picture`; the mark lies in [0, 1].
+        the same units. The marks are `(batch, 2 * channels, height, width)` in [0, 1]; the fill has the
+        shape of `picture`.
         """
         black, white = levels[:, 0, None, None, None], levels[:, 1, None, None, None]
         distance = torch.minimum((picture - black).abs(), (white - picture).abs())
-        mark = torch.exp(-((distance / HIT_WIDTH) ** 2))
-        # The floor keeps the division defined where a whole neighbourhood is marked; there the fill is the
+        sharp, soft = (torch.exp(-((distance / width) ** 2)) for width in (SHARP_HIT, SOFT_HIT))
+        # The floor keeps the division defined where a whole neighbourhood is marked: there the fill is the
         # local mean.
-        trust = 1 - mark + 1e-4
+        trust = 1 - soft + 1e-4
         padding = self.radius
         total = F.conv2d(picture * trust, self.kernel, padding=padding, groups=self.channels)
         weight = F.conv2d(trust, self.kernel, padding=padding, groups=self.channels)
-        return mark, total / weight
+        return torch.cat([sharp, soft], dim=1), total / weight
 
 
 class UniversalNet(PictureNet):
     """Residual U-Net behind a pixel-unshuffle, told by an impulse hint which values look like salt or pepper.
 
-    Picture, fill and mark go in at half resolution (FFDNet's trick, Zhang et al. 2018); plain 3x3
-    convolutions work at strides 2, 4 and 8; the answer is a learned blend of picture and fill plus a
-    residual. No normalisation, pooling over the whole picture or attention: the receptive field is finite, so
-    tiles with a halo are exact.
+    Picture (as its difference to the fill), fill and marks go in at half resolution (FFDNet's trick, Zhang et
+    al. 2018); plain 3x3 convolutions work at strides 2, 4 and 8; the answer is a learned blend of picture and
+    fill plus a residual. No pooling or norm over the picture in use, no attention: the receptive field is
+    finite, so tiles with a halo are exact.
     """
 
     stride = 8
@@ -70,7 +71,7 @@ class UniversalNet(PictureNet):
         self,
         *,
         channels: Literal[1, 3] = 3,
-        widths: Sequence[int] = (48, 96, 160),
+        widths: Sequence[int] = (32, 64, 128),
         encoder_blocks: Sequence[int] = (1, 2),
         middle_blocks: int = 2,
         decoder_blocks: Sequence[int] = (2, 2),
@@ -80,7 +81,7 @@ class UniversalNet(PictureNet):
         fine, medium, coarse = widths
         self.channels = channels
         self.hint = ImpulseHint(channels, radius=hint_radius)
-        self.head = nn.Conv2d(3 * channels * 4, fine, 3, padding=1, bias=False)
+        self.head = nn.Conv2d(4 * channels * 4, fine, 3, padding=1, bias=False)
         self.encode_fine = stack(fine, encoder_blocks[0])
         self.down_medium = nn.Conv2d(fine, medium, 2, stride=2, bias=False)
         self.encode_medium = stack(medium, encoder_blocks[1])
@@ -91,10 +92,6 @@ class UniversalNet(PictureNet):
         self.up_fine = nn.Conv2d(medium, fine * 4, 1, bias=False)
         self.decode_fine = stack(fine, decoder_blocks[0])
         self.tail = nn.Conv2d(fine, 2 * channels * 4, 3, padding=1)
-        # The untrained network answers with about the picture itself where nothing is marked.
-        with torch.no_grad():
-            for weights in self.tail.parameters():
-                weights.mul_(0.1)
 
     def forward(self, picture: Tensor, levels: Tensor) -> Tensor:
         """Return the cleaned picture, float32, not clipped.
@@ -104,8 +101,10 @@ class UniversalNet(PictureNet):
         """
         # Values decide the hint, so it is computed at full precision; it has no weights to train.
         with torch.no_grad(), torch.autocast(picture.device.type, enabled=False):
-            mark, fill = self.hint(picture.float(), levels.float())
-        features = F.pixel_unshuffle(torch.cat([picture, fill, mark], dim=1) - 0.5, 2)
+            marks, fill = self.hint(picture.float(), levels.float())
+        # What differs from the fill is noise or detail and has no mean: it trains far better than the
+        # picture.
+        features = F.pixel_unshuffle(torch.cat([picture - fill, fill - 0.5, marks], dim=1), 2)
         fine = self.encode_fine(self.head(features))
         medium = self.encode_medium(self.down_medium(fine))
         coarse = self.middle(self.down_coarse(medium))
@@ -115,6 +114,6 @@ class UniversalNet(PictureNet):
         residual, gate = answer.split(self.channels, dim=1)
         # Half-precision autocast must not touch the sum: 8 bits of mantissa would quantise the picture
         # itself.
-        blend = torch.sigmoid(gate + 4 * mark - 2)
+        blend = torch.sigmoid(gate + 4 * marks[:, : self.channels] - 2)
         clean: Tensor = picture + blend * (fill - picture) + residual
         return clean

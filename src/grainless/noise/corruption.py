@@ -34,7 +34,7 @@ def corrupt(
     """
     generator = _generator(seed, rng)
     _check_pixels(pixels)
-    full = _FULL_RANGE.get(pixels.dtype)
+    full = _FULL_RANGE.get(pixels.dtype.newbyteorder("="))
     if full is not None and not (clip and quantise):
         raise InputError(
             f"Pixels of {pixels.dtype} are always clipped and rounded",
@@ -43,7 +43,8 @@ def corrupt(
         )
     values = pixels.astype(np.float32) if full is None else pixels.astype(np.float32) / np.float32(full)
     noisy = noise.apply(values if values.ndim == 3 else values[..., None], generator)
-    return _finish(noisy, full, clip=clip, quantise=quantise).reshape(pixels.shape)
+    result = _finish(noisy, full, clip=clip, quantise=quantise).reshape(pixels.shape)
+    return result if full is None else result.astype(pixels.dtype, copy=False)
 
 
 def seed_for(seed: int, name: str) -> int:
@@ -53,7 +54,8 @@ def seed_for(seed: int, name: str) -> int:
     its way to write accents.
     """
     plain = unicodedata.normalize("NFC", name.replace("\\", "/"))
-    digest = hashlib.sha256(f"{seed}\n{plain}".encode()).digest()
+    # A name that is no UTF-8 holds its bytes as lone surrogates.
+    digest = hashlib.sha256(f"{seed}\n{plain}".encode(errors="surrogateescape")).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 
@@ -88,6 +90,12 @@ def _generator(seed: int | None, rng: np.random.Generator | None) -> np.random.G
 
 def _check_pixels(pixels: NDArray[Any]) -> None:
     """Raise InputError unless the array is a picture."""
+    if not isinstance(pixels, np.ndarray):
+        raise InputError(
+            "The picture is no numpy array",
+            got=type(pixels).__name__,
+            remedy="Convert it with numpy.asarray",
+        )
     if pixels.ndim not in (2, 3) or pixels.size == 0:
         raise InputError(
             "The array is not a picture",
@@ -95,7 +103,7 @@ def _check_pixels(pixels: NDArray[Any]) -> None:
             expected="(height, width) or (height, width, channels), not empty",
             remedy="Pass one picture at a time",
         )
-    if pixels.dtype in _FULL_RANGE:
+    if pixels.dtype.newbyteorder("=") in _FULL_RANGE:
         return
     if not np.issubdtype(pixels.dtype, np.floating):
         raise InputError(
@@ -110,5 +118,5 @@ def _check_pixels(pixels: NDArray[Any]) -> None:
             "The pixels leave the range of a float picture",
             got=f"values from {low:g} to {high:g}",
             expected="finite values in [0, 1]",
-            remedy="Divide by the full range first",
+            remedy="Clip them to [0, 1], or divide them by their full range",
         )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainless.noise.model import Noise, Parameter, Values, need_gray_or_colour
+from grainless.tone import decode_srgb, encode_srgb
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,11 @@ class Camera(Noise):
     def apply(self, values: Values, rng: np.random.Generator) -> Values:
         """Return noisy `values`, float32 `(H, W, C)`, not below 0; NoiseError unless C is 1 or 3."""
         need_gray_or_colour(self.name, values)
-        linear = _to_linear(np.maximum(values, 0))
+        linear = decode_srgb(np.maximum(values, 0))
         noise = _mosaic_noise(linear, rng) if linear.shape[2] == 3 else _luma_noise(linear, rng)
         noise *= np.float32(self.strength)
         noise += linear
-        return _to_encoded(np.maximum(noise, 0, out=noise))
+        return encode_srgb(np.maximum(noise, 0, out=noise))
 
 
 def _raw_noise(raw: Values, rng: np.random.Generator) -> Values:
@@ -155,15 +156,3 @@ def _binomial(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     both: NDArray[np.float32] = rows[:, :-2] + rows[:, 2:] + rows[:, 1:-1] * np.float32(2)
     both *= np.float32(1 / 16)
     return both
-
-
-def _to_linear(encoded: Values) -> Values:
-    """Undo the sRGB curve (IEC 61966-2-1); values above 1 go on along the curve."""
-    curve = ((encoded + np.float32(0.055)) * np.float32(1 / 1.055)) ** np.float32(2.4)
-    return np.where(encoded <= np.float32(0.04045), encoded * np.float32(1 / 12.92), curve)
-
-
-def _to_encoded(linear: Values) -> Values:
-    """Apply the sRGB curve (IEC 61966-2-1) to values from 0 up."""
-    curve = np.float32(1.055) * linear ** np.float32(1 / 2.4) - np.float32(0.055)
-    return np.where(linear <= np.float32(0.0031308), linear * np.float32(12.92), curve)

@@ -45,6 +45,9 @@ def read_picture(path: str | os.PathLike[str], *, max_megapixels: float = 500.0)
     """
     path = Path(path)
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            # Opening a pipe would wait for ever.
+            raise PictureError(f"{path} is a pipe or a device", expected="a picture file")
         with path.open("rb") as stream:
             return _read(stream, path, max_megapixels)
     except FileNotFoundError as error:

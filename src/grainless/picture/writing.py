@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import secrets
@@ -47,7 +48,7 @@ def write_picture(picture: Picture, path: str | os.PathLike[str], *, quality: in
     except OSError as error:
         raise PictureError(
             f"{path} cannot be written",
-            got=error.strerror or str(error),
+            got=error.strerror or str(error).removeprefix(f"{unfinished}: "),
             remedy="Check free space and access rights of its folder",
         ) from error
     except MemoryError as error:
@@ -55,7 +56,9 @@ def write_picture(picture: Picture, path: str | os.PathLike[str], *, quality: in
             f"{path} cannot be written", got="not enough memory", remedy="Close other programs"
         ) from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        # Where nothing can be written, nothing can be deleted either; that must not hide the reason.
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
     return lost
 
 
