@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -12,11 +13,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from grainless.atomic import replace_file
 from grainless.errors import DataError, GrainlessError
 from grainless.metrics import to_8bit
 from grainless.picture import is_picture_name, read_picture
 
 Pixels = NDArray[np.uint8]
+INDEX = "index.json"
 
 
 @dataclass(frozen=True)
@@ -95,14 +98,28 @@ class PixelStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        """Map what `store_pixels` left in `folder`; raises DataError where that is missing or cut off."""
+        index = _read_index(folder)
+        pixels = folder / "pixels.u8"
+        if index is None or not pixels.is_file():
+            raise DataError(
+                f"{folder} does not hold the decoded pictures of a run",
+                remedy="Resume the run with its pictures: that decodes them again",
+            )
         self.folder = folder
         self.names: list[str] = index["names"]
         self.shapes = [tuple(shape) for shape in index["shapes"]]
         self.skipped = [Skipped(**entry) for entry in index["skipped"]]
         sizes = [int(np.prod(shape)) for shape in self.shapes]
         self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        self._pixels = np.memmap(folder / "pixels.u8", dtype=np.uint8, mode="r")
+        if pixels.stat().st_size != self._starts[-1]:
+            raise DataError(
+                f"{pixels} is cut off",
+                got=f"{pixels.stat().st_size} bytes",
+                expected=f"{self._starts[-1]}",
+                remedy="Remove it and resume the run with its pictures: that decodes them again",
+            )
+        self._pixels = np.memmap(pixels, dtype=np.uint8, mode="r")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -134,42 +151,59 @@ def store_pixels(
     if limit is not None and limit < len(names):
         names = [names[i * len(names) // limit] for i in range(limit)]
     fingerprint = _fingerprint(source, names, requirement)
-    index_file = folder / "index.json"
-    if (
-        index_file.is_file()
-        and json.loads(index_file.read_text(encoding="utf-8"))["fingerprint"] == fingerprint
-    ):
-        return PixelStore(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    index_file.unlink(missing_ok=True)
-    kept: list[str] = []
-    shapes: list[tuple[int, ...]] = []
-    skipped: list[dict[str, str]] = []
+    index = _read_index(folder)
+    if index is not None and index["fingerprint"] == fingerprint:
+        # A file that was cut off is decoded anew.
+        with contextlib.suppress(DataError):
+            return PixelStore(folder)
     try:
-        with (folder / "pixels.u8").open("wb") as file:
-            for count, name in enumerate(names):
-                pixels, fault = _decode(source / name, requirement)
-                if pixels is None:
-                    skipped.append({"name": name, "reason": fault})
-                else:
-                    file.write(pixels.tobytes())
-                    kept.append(name)
-                    shapes.append(pixels.shape)
-                if progress is not None:
-                    progress(count + 1, len(names))
-        if kept:
-            index = {"fingerprint": fingerprint, "names": kept, "shapes": shapes, "skipped": skipped}
-            temporary = folder / "index.json.part"
-            temporary.write_text(json.dumps(index), encoding="utf-8")
-            temporary.replace(index_file)
+        index = _decode_all(source, names, folder, requirement=requirement, progress=progress)
+        if index["names"]:
+            replace_file(folder / INDEX, json.dumps(index | {"fingerprint": fingerprint}).encode())
     except OSError as error:
         raise DataError(
             "The decoded pictures cannot be stored", got=str(error), remedy="Free some disk"
         ) from error
-    if not kept:
-        reasons = "; ".join(f"{entry['name']}: {entry['reason']}" for entry in skipped[:10])
+    if not index["names"]:
+        reasons = "; ".join(f"{entry['name']}: {entry['reason']}" for entry in index["skipped"][:10])
         raise DataError(f"None of the {len(names)} pictures under {source} can be used ({reasons})")
     return PixelStore(folder)
+
+
+def _read_index(folder: Path) -> dict[str, Any] | None:
+    """Return what lies beside the decoded pixels, or None where that is missing or damaged."""
+    try:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    known = isinstance(index, dict) and {"fingerprint", "names", "shapes", "skipped"} <= index.keys()
+    return index if known else None
+
+
+def _decode_all(
+    source: Path,
+    names: Sequence[str],
+    folder: Path,
+    *,
+    requirement: PictureRequirement,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, Any]:
+    """Write the pixels of all pictures that can be used, and return the index but for its fingerprint."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / INDEX).unlink(missing_ok=True)
+    index: dict[str, Any] = {"names": [], "shapes": [], "skipped": []}
+    with (folder / "pixels.u8").open("wb") as file:
+        for count, name in enumerate(names):
+            pixels, fault = _decode(source / name, requirement)
+            if pixels is None:
+                index["skipped"].append({"name": name, "reason": fault})
+            else:
+                file.write(pixels.tobytes())
+                index["names"].append(name)
+                index["shapes"].append(pixels.shape)
+            if progress is not None:
+                progress(count + 1, len(names))
+    return index
 
 
 def _decode(path: Path, requirement: PictureRequirement) -> tuple[Pixels | None, str]:

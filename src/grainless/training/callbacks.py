@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from grainless.errors import TrainingError
@@ -28,6 +30,7 @@ class RunClock(Callback):
         self.max_seconds = None if max_minutes is None else max_minutes * 60
         self._before = 0.0
         self._started: float | None = None
+        self._agreed = 0.0
 
     @property
     def seconds(self) -> float:
@@ -35,17 +38,28 @@ class RunClock(Callback):
         return self._before + (0.0 if self._started is None else time.monotonic() - self._started)
 
     def progress(self, step: int, steps: int) -> float:
-        """Return the share of the run that is done, by steps or by time, whichever is further."""
+        """Return the share of the run that is done, by steps or by time, whichever is further.
+
+        Time is that at the end of the last step, on the first of several processes: all must go on at the
+        same rate, or their weights would drift apart.
+        """
         by_steps = step / steps
-        return by_steps if self.max_seconds is None else max(by_steps, self.seconds / self.max_seconds)
+        return by_steps if self.max_seconds is None else max(by_steps, self._agreed / self.max_seconds)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start to count."""
         self._started = time.monotonic()
+        self._agreed = self._before
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        """Ask the trainer to stop once the time is spent."""
-        if self.max_seconds is not None and self.seconds >= self.max_seconds:
+        """Ask the trainer to stop once the steps are done or the time is spent."""
+        if trainer.global_step >= trainer.max_steps:
+            # Lightning stops by itself, but without a validation where the last pass is shorter than others.
+            trainer.should_stop = True
+        if self.max_seconds is None:
+            return
+        self._agreed = float(trainer.strategy.broadcast(self.seconds))
+        if self._agreed >= self.max_seconds:
             trainer.should_stop = True
 
     def state_dict(self) -> dict[str, float]:
@@ -54,7 +68,7 @@ class RunClock(Callback):
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
         """Go on from the seconds of an earlier part."""
-        self._before = state_dict["seconds"]
+        self._before = self._agreed = state_dict["seconds"]
 
 
 class WaitingTime(Callback):
@@ -82,9 +96,10 @@ class WaitingTime(Callback):
         self.worked += self._last_end - self._last_start
         pl_module.log("waiting", self.share)
 
-    def on_validation_start(self, *_: Any) -> None:
-        """Leave validation out of the count."""
-        self._last_end = None
+    def on_train_epoch_start(self, *_: Any) -> None:
+        """Open a waiting time behind a validation, which is left out of the count."""
+        if self._last_end is not None:
+            self._last_end = time.perf_counter()
 
 
 class RollBack(Callback):
@@ -98,18 +113,26 @@ class RollBack(Callback):
         self._every, self._patience = every, patience
         self._good: tuple[int, dict[str, Any], dict[str, Any]] | None = None
         self._rolled_back: list[int] = []
+        self._loss = torch.zeros(())
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep the first good state."""
         self._keep(trainer, pl_module)
 
+    def on_before_backward(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, loss: torch.Tensor
+    ) -> None:
+        """Take the loss down: that of L1 has a gradient even where it is not a number itself."""
+        self._loss = loss.detach()
+
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        """Check the gradient before it reaches the weights."""
+        """Check the loss and the gradient before they reach the weights."""
         gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
         norm = torch.stack(torch._foreach_norm(gradients)).norm() if gradients else torch.zeros(())
-        if bool(torch.isfinite(norm)):
+        # One process with a bad loss stops all: they must keep the same weights.
+        if trainer.strategy.reduce_boolean_decision(bool(torch.isfinite(norm + self._loss)), all=True):
             if trainer.global_step % self._every == 0:
                 self._keep(trainer, pl_module)
             return
@@ -137,6 +160,8 @@ class RollBack(Callback):
         kept, weights, optimiser = self._good
         pl_module.load_state_dict(weights)
         trainer.optimizers[0].load_state_dict(copy.deepcopy(optimiser))
+        if not trainer.is_global_zero:
+            return
         logger.warning(
             "Step %d: the loss or its gradient is not a number; "
             "weights rolled back to step %d, this batch is left out.",
@@ -145,15 +170,15 @@ class RollBack(Callback):
         )
 
 
-class FinalCheckpoint(Callback):
-    """Writes the state at the regular end of a run, which no time interval would catch."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def on_train_end(self, trainer: L.Trainer, *_: Any) -> None:
-        """Write it."""
-        trainer.save_checkpoint(self._path)
+def progress_text(place: str, *, loss: float, psnr: float | None, seconds_left: float | None) -> str:
+    """Return one line on a run: where it is, loss, validation PSNR in dB and time left, as far as known."""
+    text = f"{place}  loss {loss:.5f}"
+    if psnr is not None:
+        text += f"  PSNR {psnr:.2f} dB"
+    if seconds_left is not None:
+        minutes, seconds = divmod(int(seconds_left), 60)
+        text += f"  {minutes // 60}:{minutes % 60:02d}:{seconds:02d} left"
+    return text
 
 
 class ProgressLine(Callback):
@@ -171,7 +196,7 @@ class ProgressLine(Callback):
         """Open the bar; without a terminal a line is logged every minute instead."""
         self._first = (time.monotonic(), self._clock.progress(trainer.global_step, self._steps))
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-        bar = Progress(*columns, refresh_per_second=2)
+        bar = Progress(*columns, console=Console(stderr=True), refresh_per_second=2)
         if bar.console.is_terminal and trainer.is_global_zero:
             self._bar = bar
             self._task = bar.add_task("", total=1.0)
@@ -186,24 +211,26 @@ class ProgressLine(Callback):
         if not due and now - self._spoken < 60:
             return
         loss = float(trainer.callback_metrics.get("loss", float("nan")))
-        self._loss = loss if self._loss != self._loss else 0.9 * self._loss + 0.1 * loss
+        if math.isfinite(loss):
+            self._loss = 0.9 * self._loss + 0.1 * loss if math.isfinite(self._loss) else loss
         done = self._clock.progress(trainer.global_step, self._steps)
-        text = self._text(trainer, done, now)
+        text = progress_text(
+            f"step {trainer.global_step}/{self._steps}",
+            loss=self._loss,
+            psnr=float(trainer.callback_metrics["psnr"]) if "psnr" in trainer.callback_metrics else None,
+            seconds_left=self._seconds_left(done, now),
+        )
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, description=text)
         elif trainer.is_global_zero:
             logger.info("%s", text)
         self._spoken = now
 
-    def _text(self, trainer: L.Trainer, done: float, now: float) -> str:
-        """Return step, loss, PSNR and time left."""
-        text = f"step {trainer.global_step}/{self._steps}  loss {self._loss:.5f}"
-        if "psnr" in trainer.callback_metrics:
-            text += f"  PSNR {float(trainer.callback_metrics['psnr']):.2f} dB"
-        if self._first is not None and done > self._first[1]:
-            left = (now - self._first[0]) / (done - self._first[1]) * (1 - done)
-            text += f"  {int(left // 3600)}:{int(left // 60 % 60):02d}:{int(left % 60):02d} left"
-        return text
+    def _seconds_left(self, done: float, now: float) -> float | None:
+        """Return how long the rest takes at the pace since this part of the run began."""
+        if self._first is None or done <= self._first[1]:
+            return None
+        return max(0.0, (now - self._first[0]) / (done - self._first[1]) * (1 - done))
 
     def on_train_end(self, *_: Any) -> None:
         """Close the bar."""
@@ -220,7 +247,11 @@ class ProgressLine(Callback):
 
 
 class SamplePictures(Callback):
-    """Writes a grid of noisy, cleaned and clean validation crops at each validation."""
+    """Writes a grid of noisy, cleaned and clean validation crops at each validation.
+
+    It has to stand before the average of the weights, which is what is validated: at the end of a validation
+    that puts the weights themselves back.
+    """
 
     def __init__(self, folder: Path, *, rows: int = 6) -> None:
         self._folder, self._rows = folder, rows
@@ -239,18 +270,8 @@ class SamplePictures(Callback):
             batch = {key: value[None].to(pl_module.device) for key, value in item.items()}
             with torch.no_grad():
                 restored = pl_module.answer(batch)[0].clamp(0, 1).cpu()
-            side = min(item["clean"].shape[1:])
-            lines.append(
-                np.concatenate(
-                    [
-                        part[:, :side, :side].numpy()
-                        for part in (item["noisy"].clamp(0, 1), restored, item["clean"])
-                    ],
-                    axis=2,
-                )
-            )
-        if len({line.shape for line in lines}) != 1:
-            return
+            parts = (item["noisy"].clamp(0, 1), restored, item["clean"])
+            lines.append(np.concatenate([part.numpy() for part in parts], axis=2))
         grid = np.rint(np.concatenate(lines, axis=1).transpose(1, 2, 0) * 255).astype(np.uint8)
         self._folder.mkdir(parents=True, exist_ok=True)
         picture = Picture(pixels=grid, alpha=None, metadata=Metadata(), format="png")

@@ -25,9 +25,10 @@ from grainless.metrics import EXACT_PSNR, FILE_8BIT, psnr
 from grainless.model_file import LoadedModel, ModelCard, Score, TrainingData, write_model
 from grainless.nets import PictureNet, build_net
 from grainless.runtime import start
+from grainless.training.checkpoints import read_checkpoint
 from grainless.training.patches import ValidationPatches
 from grainless.training.recipe import Recipe
-from grainless.training.run import BEST, DATA_FILE, LAST, PIXELS, load_run_recipe
+from grainless.training.run import BEST, LAST, PIXELS, load_run_data, load_run_recipe
 from grainless.training.task import load_weights
 
 logger = logging.getLogger("grainless")
@@ -37,6 +38,8 @@ PARITY = 1e-4
 """Largest difference allowed between torch and ONNX Runtime, in [0, 1] units."""
 HALF_COST = 0.01
 """Largest loss of validation PSNR allowed for 16-bit weights, in dB."""
+LARGEST_PROBE = 512
+"""Side of the largest picture that the receptive field is measured on, in pixels."""
 _ODD_SIZES = ((48, 104), (136, 72), (192, 192))
 """Heights and widths that parity is checked at, in pixels."""
 
@@ -61,6 +64,7 @@ def export_run(run: Path, output: Path, *, half: bool = False) -> ModelCard:
     """
     trained = _load_run(run)
     reference = _validation_psnr(trained, _torch_run(trained.net)) if half else None
+    trained.net.fold()
     if half:
         _round_to_half(trained.net)
     radius = receptive_radius(trained.net, channels=trained.net.channels)
@@ -84,7 +88,7 @@ def receptive_radius(net: PictureNet, *, channels: int) -> int:
     """
     stride = net.stride
     side = 64
-    while side <= 1024:
+    while side < LARGEST_PROBE:
         side *= 2
         radius = max(_reach(net, channels, side, side // 2 + phase) for phase in range(stride))
         if radius < side // 2 - 2 * stride:
@@ -102,8 +106,8 @@ def _reach(net: PictureNet, channels: int, side: int, place: int) -> int:
     picture[:, :, place, place] = float("nan")
     with torch.no_grad():
         answer = net(*net.select_inputs(picture, torch.tensor([[0.0, 1.0]])))
-    felt = torch.isnan(answer).any(dim=1)[0]
-    return max(int((axis - place).abs().max()) for axis in torch.nonzero(felt, as_tuple=True))
+    felt = torch.nonzero(torch.isnan(answer).any(dim=1)[0])
+    return int((felt - place).abs().max()) if len(felt) else 0
 
 
 def _load_run(run: Path) -> _Trained:
@@ -116,16 +120,19 @@ def _load_run(run: Path) -> _Trained:
             remedy=f"Go on with `grainless train {recipe.name} -o {run} --resume`",
         )
     net = build_net(recipe.net.name, recipe.net.settings)
-    try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise TrainingError(f"{checkpoint} cannot be read", got=str(error)) from error
+    state = read_checkpoint(checkpoint)
     load_weights(net, state)
     logger.info("%s of step %d", checkpoint.name, state["global_step"])
-    data = json.loads((run / DATA_FILE).read_text(encoding="utf-8"))
+    data = load_run_data(run)
     store = PixelStore(run / PIXELS)
     position = {name: i for i, name in enumerate(store.names)}
-    patches = ValidationPatches(store, [position[name] for name in data["validation"]], recipe)
+    try:
+        validation = [position[name] for name in data["validation"]]
+    except KeyError as error:
+        raise TrainingError(
+            f"{run / PIXELS} does not hold the validation pictures of the run", got=f"no {error}"
+        ) from error
+    patches = ValidationPatches(store, validation, recipe)
     return _Trained(recipe=recipe, net=net.eval(), patches=patches, data=data)
 
 

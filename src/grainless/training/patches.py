@@ -5,6 +5,7 @@ So a run that was killed goes on with exactly the patches that it would have see
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -72,7 +73,9 @@ class ValidationPatches(Dataset[Batch]):
     def __init__(self, store: PixelStore, indices: list[int], recipe: Recipe) -> None:
         self._store = store
         self._indices = indices
-        self._side = recipe.data.validation_patch
+        # All crops have one size, so that they fit into one batch; a multiple of what any network asks for.
+        least = min(min(store.shapes[index][:2]) for index in indices)
+        self.side = min(recipe.data.validation_patch, least // 8 * 8)
         self._channels = recipe.data.channels
         self.noises = recipe.validation_noise
 
@@ -84,9 +87,8 @@ class ValidationPatches(Dataset[Batch]):
         kind, position = divmod(number, len(self._indices))
         index = self._indices[position]
         picture = self._store[index]
-        side = min(self._side, picture.shape[0] // 8 * 8, picture.shape[1] // 8 * 8)
-        top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
-        crop = picture[top : top + side, left : left + side]
+        top, left = (picture.shape[0] - self.side) // 2, (picture.shape[1] - self.side) // 2
+        crop = picture[top : top + self.side, left : left + self.side]
         clean = widen(crop.astype(np.float32) / np.float32(255), self._channels)
         spec = self.noises[kind]
         noisy = corrupt(clean, parse_noise(spec), seed=seed_for(0, f"{self._store.names[index]}|{spec}"))
@@ -166,6 +168,11 @@ class StepBatches(Sampler[list[Key]]):
         """Return the patch side at a share of the run, in pixels."""
         data = self._recipe.data
         return data.patch[sum(progress >= phase for phase in data.phases)]
+
+
+def ignore_ctrl_c(worker: int) -> None:
+    """Let a worker outlive Ctrl-C, which reaches all processes of a terminal: the run ends it afterwards."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class ResumableLoader(DataLoader[Batch]):

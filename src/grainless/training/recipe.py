@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from grainless.errors import NoiseError, RecipeError
 from grainless.noise import parse_noise, parse_noise_range
@@ -16,12 +16,13 @@ RECIPES = Path(__file__).parent.parent / "recipes"
 """Folder of the recipes that come with the package."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class _Section(BaseModel):
     """One table of a recipe: unknown keys are errors, values never change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class NetSection(_Section):
@@ -54,9 +55,9 @@ class DataSection(_Section):
     """`any` turns gray pictures into three equal channels."""
     min_side: Annotated[int, Field(ge=8)] = 96
     """Pictures with a shorter side are listed and skipped, in pixels."""
-    patch: tuple[Annotated[int, Field(ge=8, multiple_of=8)], ...] = (64, 96)
-    """Side of the square training patches in pixels, one for each phase of the run."""
-    phases: tuple[Share, ...] = (0.5,)
+    patch: Annotated[tuple[Annotated[int, Field(ge=8, multiple_of=8)], ...], Field(min_length=1)] = (64, 96)
+    """Side of the square training patches in pixels, one for each phase of the run, never falling."""
+    phases: Annotated[tuple[Share, ...], Field(validate_default=True)] = (0.5,)
     """Where each later patch size begins, as shares of the run; one fewer than `patch`."""
     validation: tuple[str, ...] = ()
     """Relative names of the validation pictures; where empty, `validation_share` picks them by hash."""
@@ -74,12 +75,21 @@ class DataSection(_Section):
     narrow_range: Share = 0.0
     """Share of patches squeezed between black and white points inside [0, 1]."""
 
-    @model_validator(mode="after")
-    def _phases_match(self) -> DataSection:
-        if len(self.phases) != len(self.patch) - 1 or list(self.phases) != sorted(self.phases):
-            message = f"needs {len(self.patch) - 1} rising shares, one fewer than `patch`"
-            raise ValueError(f"phases {message}")
-        return self
+    @field_validator("patch")
+    @classmethod
+    def _rising(cls, patch: tuple[int, ...]) -> tuple[int, ...]:
+        # Batches shrink as patches grow, so that no step uses more numbers of patches than the first.
+        if list(patch) != sorted(patch):
+            raise ValueError("each size must be at least the one before")
+        return patch
+
+    @field_validator("phases")
+    @classmethod
+    def _one_for_each_later_size(cls, phases: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        sizes = len(info.data.get("patch", ()))
+        if sizes and (len(phases) != sizes - 1 or list(phases) != sorted(phases)):
+            raise ValueError(f"`patch` has {sizes} size(s), so this must be {sizes - 1} rising share(s)")
+        return phases
 
 
 class OptimiserSection(_Section):
@@ -88,7 +98,7 @@ class OptimiserSection(_Section):
     loss: Literal["l1", "mse", "charbonnier"] = "l1"
     name: Literal["adamw", "adam"] = "adamw"
     rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
-    betas: tuple[Share, Share] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     schedule: Literal["cosine", "constant"] = "cosine"
     warm_up: Annotated[int, Field(ge=0)] = 200
@@ -97,7 +107,9 @@ class OptimiserSection(_Section):
     """Rate at the end, as a share of `rate`; for the cosine schedule."""
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     """Largest norm of the gradient; longer ones are shortened to it."""
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    freeze_norms: Share = 0.5
+    """Share of the run after which batch norms keep their statistics, as they will be used."""
+    ema: Decay = 0.999
     """Decay of the moving average of the weights that is validated and exported; 0 turns it off."""
 
 
@@ -204,7 +216,8 @@ def _explain(problem: dict[str, Any]) -> str:
         return f"{key} is not a key that recipes have{_known_keys(problem['loc'])}"
     if problem["type"] == "missing":
         return f"{key} is missing"
-    return f"{key} = {problem['input']!r} is not allowed: {problem['msg']}"
+    allowed = problem["msg"].removeprefix("Value error, ")
+    return f"{key} = {problem['input']!r} is not allowed: {allowed}"
 
 
 def _known_keys(location: tuple[Any, ...]) -> str:

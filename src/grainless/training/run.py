@@ -4,37 +4,61 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from grainless import __version__
-from grainless.datasets import PictureRequirement, PixelStore, split_names, store_pixels
+from grainless.datasets import PictureRequirement, PixelStore, find_pictures, split_names, store_pixels
 from grainless.errors import OutputExistsError, TrainingError
 from grainless.training.callbacks import (
-    FinalCheckpoint,
     ProgressLine,
     RollBack,
     RunClock,
     SamplePictures,
     WaitingTime,
 )
-from grainless.training.patches import ResumableLoader, StepBatches, TrainingPatches, ValidationPatches
+from grainless.training.checkpoints import FinalCheckpoint, MovedRun, WholeFiles, read_checkpoint
+from grainless.training.interruption import Interruption
+from grainless.training.patches import (
+    ResumableLoader,
+    StepBatches,
+    TrainingPatches,
+    ValidationPatches,
+    ignore_ctrl_c,
+)
 from grainless.training.recipe import Recipe, check_recipe, load_recipe
 from grainless.training.task import SupervisedTask
 
 logger = logging.getLogger("grainless")
 
-RECIPE_FILE, DATA_FILE = "recipe.json", "data.json"
+RECIPE_FILE, DATA_FILE, SUMMARY_FILE = "recipe.json", "data.json", "summary.json"
 LAST, BEST = "last.ckpt", "best.ckpt"
 PIXELS = "pixels"
+HARMLESS = (
+    # The run folder holds recipe and pixels by then, and checkpoints that are meant to be replaced.
+    r"Checkpoint directory .* exists and is not empty",
+    # Lightning calls a part of torch that is to change; neither is the caller's.
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    # A finished run that is resumed has no step left, and its last part may be shorter than the others.
+    r"Total length of `\w+` across ranks is zero",
+    r"The number of training batches \(\d+\) is smaller than the logging interval",
+    # How many workers are enough is seen in the logged share of waiting, not by the number of processors.
+    r"The '\w+' does not have many workers",
+)
+"""How warnings begin that say nothing to somebody who trains; each with its reason."""
 
 
 @dataclass(frozen=True)
@@ -66,41 +90,63 @@ def train_run(
     lies in the run folder. Raises RecipeError, DataError, OutputExistsError, TrainingError.
     """
     options = options or RunOptions()
-    resolved = _prepare_folder(recipe, output, changes=changes, resume=options.resume)
-    store = _store(resolved, data, output, options.limit_train)
-    _write_split(resolved, store, output, data)
+    if options.max_minutes is not None and not options.max_minutes > 0:
+        raise TrainingError("A run needs time", got=f"{options.max_minutes} minutes", expected="more than 0")
+    resolved = _resolve(recipe, output, changes=changes, resume=options.resume)
     L.seed_everything(resolved.schedule.seed, verbose=False)
+    # Built before anything is written: what is wrong with the network's settings shows here.
     task = SupervisedTask(resolved)
-    clock = RunClock(options.max_minutes)
-    task.progress = lambda step: clock.progress(step, resolved.schedule.steps)
-    waiting = WaitingTime()
-    best, last = _checkpoints(resolved, output)
-    around = [clock, waiting, *_callbacks(resolved, output, clock)]
-    trainer = _trainer(
-        resolved, output, options.devices, [*around, best, last, FinalCheckpoint(output / LAST)]
-    )
-    training, validation = _loaders(resolved, store, task, trainer)
-    checkpoint = output / LAST
-    trainer.fit(
-        task,
-        training,
-        validation,
-        ckpt_path=checkpoint if options.resume and checkpoint.is_file() else None,
-        # The run's own checkpoint holds settings and paths beside tensors.
-        weights_only=False,
-    )
-    summary = {
+    find_pictures(data)
+    if _leads() and not options.resume:
+        _open_folder(resolved, output)
+    store = _store(resolved, data, output, options.limit_train)
+    if _leads():
+        _write_split(resolved, store, output, data=data, resume=options.resume)
+    summary = _fit(task, store, output, options)
+    if not _leads():
+        # This process was started by the first one to share the work; what follows is the first one's.
+        sys.exit(0)
+    (output / SUMMARY_FILE).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    return summary
+
+
+def _leads() -> bool:
+    """Return whether this is the first of the processes that train together: it alone writes and speaks."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def _fit(task: SupervisedTask, store: PixelStore, output: Path, options: RunOptions) -> dict[str, Any]:
+    """Train, and return the summary."""
+    recipe = task.recipe
+    clock, waiting = RunClock(options.max_minutes), WaitingTime()
+    task.progress = lambda step: clock.progress(step, recipe.schedule.steps)
+    best, last = _checkpoints(recipe, output)
+    interruption = Interruption(output / LAST)
+    around = [clock, waiting, *_callbacks(recipe, output, clock), interruption, best, last]
+    with _quiet_lightning(), interruption.handling():
+        trainer = _trainer(recipe, output, options.devices, around)
+        training, validation = _loaders(recipe, store, task, trainer)
+        checkpoint = _checkpoint_to_go_on_from(output) if options.resume else None
+        trainer.fit(task, training, validation, ckpt_path=checkpoint, weights_only=True)
+    return {
         "version": 1,
         "grainless": __version__,
-        "recipe": resolved.name,
+        "recipe": recipe.name,
         "steps": trainer.global_step,
         "minutes": round(clock.seconds / 60, 2),
-        "finished": trainer.global_step >= resolved.schedule.steps,
+        "finished": trainer.global_step >= recipe.schedule.steps,
         "best_psnr": None if best.best_model_score is None else round(float(best.best_model_score), 3),
         "waiting": round(waiting.share, 4),
     }
-    (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    return summary
+
+
+def _checkpoint_to_go_on_from(output: Path) -> Path | None:
+    """Return the run's last checkpoint once it was found readable; None where there is none yet."""
+    checkpoint = output / LAST
+    if not checkpoint.is_file():
+        return None
+    read_checkpoint(checkpoint)
+    return checkpoint
 
 
 def load_run_recipe(run: Path) -> Recipe:
@@ -112,32 +158,57 @@ def load_run_recipe(run: Path) -> Recipe:
             got=f"no {RECIPE_FILE} in it",
             remedy="Pass the folder that was given to `grainless train -o`",
         )
-    return check_recipe(json.loads(file.read_text(encoding="utf-8")), source=str(file))
+    return check_recipe(_read_json(file), source=str(file))
 
 
-def _prepare_folder(recipe: str | Path, output: Path, *, changes: Sequence[str], resume: bool) -> Recipe:
+def load_run_data(run: Path) -> dict[str, Any]:
+    """Return what a run trains on, validates on and skipped; raises TrainingError where that is missing."""
+    return _read_json(run / DATA_FILE)
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    """Return the table in a file of the run folder."""
+    try:
+        table = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{file} cannot be read", got=str(error)) from error
+    if not isinstance(table, dict):
+        raise TrainingError(f"{file} cannot be read", got=f"a JSON {type(table).__name__}")
+    return table
+
+
+def _resolve(recipe: str | Path, output: Path, *, changes: Sequence[str], resume: bool) -> Recipe:
     """Return the recipe of the run: the one in the folder when it is resumed, else the one asked for."""
-    if resume:
-        if changes:
-            raise TrainingError(
-                "A resumed run keeps its recipe", got=f"--set {' '.join(changes)}", remedy="Leave out --set"
-            )
+    if not _leads():
         return load_run_recipe(output)
-    resolved = load_recipe(recipe, changes)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    if not resume:
+        return load_recipe(recipe, changes)
+    if changes:
+        raise TrainingError(
+            "A resumed run keeps its recipe", got=f"--set {' '.join(changes)}", remedy="Leave out --set"
+        )
+    return load_run_recipe(output)
+
+
+def _open_folder(recipe: Recipe, output: Path) -> None:
+    """Make the run folder with the recipe in it; one in which no training began is taken over."""
+    if output.exists() and not output.is_dir():
+        raise OutputExistsError(f"{output} is a file", expected="a folder for the run")
+    if output.is_dir() and {entry.name for entry in output.iterdir()} - {RECIPE_FILE, DATA_FILE, PIXELS}:
         raise OutputExistsError(
             f"The run folder {output} is not empty",
             remedy="Pass --resume to go on with the run in it, or another folder",
         )
     output.mkdir(parents=True, exist_ok=True)
-    (output / RECIPE_FILE).write_text(resolved.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return resolved
+    (output / RECIPE_FILE).write_text(recipe.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def _store(recipe: Recipe, data: Path, output: Path, limit: int | None) -> PixelStore:
     """Decode the pictures into the run folder and say which were skipped."""
     requirement = PictureRequirement(min_side=recipe.data.min_side, channels=recipe.data.channels)
     store = store_pixels(data, output / PIXELS, requirement=requirement, limit=limit)
+    if not _leads():
+        return store
     for skipped in store.skipped:
         logger.warning("Skipped %s: %s", skipped.name, skipped.reason)
     logger.info("%d pictures from %s, %d skipped", len(store), data, len(store.skipped))
@@ -153,25 +224,39 @@ def _split(recipe: Recipe, store: PixelStore) -> tuple[list[int], list[int]]:
     return [position[name] for name in training], [position[name] for name in validation]
 
 
-def _write_split(recipe: Recipe, store: PixelStore, output: Path, data: Path) -> None:
-    """Write which pictures the run trains on, validates on and skipped."""
+def _write_split(recipe: Recipe, store: PixelStore, output: Path, *, data: Path, resume: bool) -> None:
+    """Write which pictures the run trains on, validates on and skipped; a resumed run keeps them."""
     training, validation = _split(recipe, store)
     content = {
         "version": 1,
-        "folder": data.name,
+        "folder": data.resolve().name,
         "training": [store.names[i] for i in training],
         "validation": [store.names[i] for i in validation],
         "skipped": [vars(skipped) for skipped in store.skipped],
     }
+    if resume and (output / DATA_FILE).is_file():
+        before = load_run_data(output)
+        if any(before.get(part) != content[part] for part in ("training", "validation")):
+            raise TrainingError(
+                "A resumed run needs the pictures that it began with",
+                got=f"{len(training)} for training and {len(validation)} for validation, not the same",
+                remedy=f"Pass the same --data and --limit-train; the names are in {output / DATA_FILE}",
+            )
     (output / DATA_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def _callbacks(recipe: Recipe, output: Path, clock: RunClock) -> list[Callback]:
-    """Return what goes on around the steps; the average comes before the checkpoints that hold it."""
-    callbacks: list[Callback] = [RollBack(), ProgressLine(clock, steps=recipe.schedule.steps)]
+    """Return what goes on around the steps; the average of the weights comes last, as the others ask for."""
+    callbacks: list[Callback] = [
+        RollBack(),
+        ProgressLine(clock, steps=recipe.schedule.steps),
+        SamplePictures(output / "samples"),
+        MovedRun(output),
+        FinalCheckpoint(output / LAST),
+    ]
     if recipe.optimiser.ema > 0:
         callbacks.append(EMAWeightAveraging(decay=recipe.optimiser.ema))
-    return [*callbacks, SamplePictures(output / "samples")]
+    return callbacks
 
 
 def _checkpoints(recipe: Recipe, output: Path) -> tuple[ModelCheckpoint, ModelCheckpoint]:
@@ -188,32 +273,56 @@ def _checkpoints(recipe: Recipe, output: Path) -> tuple[ModelCheckpoint, ModelCh
         dirpath=output,
         filename="last",
         train_time_interval=timedelta(minutes=recipe.schedule.checkpoint_minutes),
-        save_on_exception=True,
         enable_version_counter=False,
     )
     return best, last
 
 
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep to ourselves what Lightning and torch say about things that are meant to be as they are."""
+    talk = logging.getLogger("lightning.pytorch")
+    before = talk.level
+    # Which accelerators there are, why training stopped, tips for products: the run says what matters itself.
+    talk.setLevel(max(before, logging.WARNING))
+    try:
+        with warnings.catch_warnings():
+            for harmless in HARMLESS:
+                warnings.filterwarnings("ignore", message=harmless)
+            yield
+    finally:
+        talk.setLevel(before)
+
+
 def _trainer(recipe: Recipe, output: Path, devices: int, callbacks: list[Callback]) -> L.Trainer:
     """Return Lightning's Trainer, set up by the recipe."""
-    return L.Trainer(
-        max_steps=recipe.schedule.steps,
-        max_epochs=-1,
-        precision=recipe.schedule.precision,
-        devices=devices,
-        strategy="ddp" if devices > 1 else "auto",
-        use_distributed_sampler=False,
-        gradient_clip_val=recipe.optimiser.clip_norm,
-        callbacks=callbacks,
-        logger=[
-            CSVLogger(output, name="", version="csv"),
-            TensorBoardLogger(output, name="", version="tensorboard"),
-        ],
-        log_every_n_steps=min(50, recipe.schedule.validate_every),
-        num_sanity_val_steps=0,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    every = min(50, recipe.schedule.validate_every)
+    # Lightning's CSV logger empties the folder that it is given: each part of a resumed run has its own.
+    part = len(list((output / "csv").glob("part-*")))
+    try:
+        return L.Trainer(
+            max_steps=recipe.schedule.steps,
+            max_epochs=-1,
+            precision=recipe.schedule.precision,
+            devices=devices,
+            strategy="ddp" if devices > 1 else "auto",
+            use_distributed_sampler=False,
+            gradient_clip_val=recipe.optimiser.clip_norm,
+            callbacks=callbacks,
+            plugins=[WholeFiles()],
+            logger=[
+                CSVLogger(output, name="csv", version=f"part-{part}", flush_logs_every_n_steps=1),
+                TensorBoardLogger(output, name="", version="tensorboard"),
+            ],
+            log_every_n_steps=every,
+            num_sanity_val_steps=0,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+    except MisconfigurationException as error:
+        raise TrainingError(
+            "Training cannot be set up on this machine", got=f"{devices} device(s): {error}"
+        ) from error
 
 
 def _loaders(
@@ -221,7 +330,13 @@ def _loaders(
 ) -> tuple[ResumableLoader, DataLoader[Any]]:
     """Return the loaders of both splits."""
     training, validation = _split(recipe, store)
-    batches = StepBatches(recipe, task.progress, step=lambda: trainer.global_step, rank=trainer.global_rank)
+    batches = StepBatches(
+        recipe,
+        task.progress,
+        step=lambda: trainer.global_step,
+        rank=trainer.global_rank,
+        ranks=trainer.world_size,
+    )
     workers = recipe.schedule.workers
     return (
         ResumableLoader(
@@ -231,6 +346,7 @@ def _loaders(
             prefetch_factor=4 if workers else None,
             multiprocessing_context="forkserver" if workers else None,
             persistent_workers=workers > 0,
+            worker_init_fn=ignore_ctrl_c,
         ),
         DataLoader(ValidationPatches(store, validation, recipe), batch_size=4),
     )

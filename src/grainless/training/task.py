@@ -10,9 +10,9 @@ from typing import Any
 import lightning as L
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from grainless.errors import TrainingError
+from grainless.errors import RecipeError, TrainingError
 from grainless.metrics import EXACT_PSNR
 from grainless.nets import PictureNet, build_net
 from grainless.training.patches import Batch
@@ -48,8 +48,9 @@ class SupervisedTask(L.LightningModule):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.recipe = recipe
-        # Convolutions run fastest on the CPU with the channels last in memory.
         self.net = build_net(recipe.net.name, recipe.net.settings)
+        _check_fit(self.net, recipe)
+        # Convolutions run fastest on the CPU with the channels last in memory.
         for parameter in self.net.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
@@ -73,6 +74,10 @@ class SupervisedTask(L.LightningModule):
         rate = learning_rate(self.recipe.optimiser, step, self.progress(step))
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
+        if self.progress(step) >= self.recipe.optimiser.freeze_norms:
+            for module in self.net.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
 
     def answer(self, batch: Batch) -> Tensor:
         """Return the network's answer to a batch, `(batch, channels, height, width)` float32."""
@@ -105,6 +110,23 @@ class SupervisedTask(L.LightningModule):
             self.log("psnr", torch.stack(means).mean(), prog_bar=True, sync_dist=True)
 
 
+def _check_fit(net: PictureNet, recipe: Recipe) -> None:
+    """Raise RecipeError unless the network takes the patches that the recipe cuts."""
+    channels = 1 if recipe.data.channels == 1 else 3
+    if net.channels != channels:
+        raise RecipeError(
+            "net.settings and data.channels do not fit together",
+            got=f"a network for {net.channels} channel(s), pictures of {channels}",
+        )
+    sides = [*recipe.data.patch, recipe.data.validation_patch]
+    if any(side % net.stride for side in sides):
+        raise RecipeError(
+            "data.patch or data.validation_patch does not fit the network",
+            got=str(sides),
+            expected=f"multiples of {net.stride}",
+        )
+
+
 def load_weights(net: PictureNet, checkpoint: dict[str, Any]) -> None:
     """Put the weights of a checkpoint (the average where there is one) into a network of the same shape.
 
@@ -118,4 +140,6 @@ def load_weights(net: PictureNet, checkpoint: dict[str, Any]) -> None:
     try:
         net.load_state_dict(weights)
     except RuntimeError as error:
-        raise TrainingError("The checkpoint does not fit the recipe's network", got=str(error)) from error
+        raise TrainingError(
+            "The checkpoint does not fit the recipe's network", got=" ".join(str(error).split())
+        ) from error

@@ -1,0 +1,195 @@
+"""The networks: shapes, precision, the impulse hint against a plain calculation, and messages."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from grainless.errors import RecipeError
+from grainless.nets import NETS, build_net
+from grainless.nets.blocks import LEAK, ResidualBlock, stack
+from grainless.nets.universal import SHARP_HIT, SOFT_HIT, ImpulseHint, UniversalNet
+
+TINY = {
+    "widths": [8, 8, 8],
+    "encoder_blocks": [1, 1],
+    "middle_blocks": 1,
+    "decoder_blocks": [1, 1],
+    "hint_radius": 2,
+}
+FULL = torch.tensor([[0.0, 1.0]])
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(3)
+    return build_net("universal", TINY).eval()
+
+
+def picture(*shape, seed=0):
+    return torch.from_numpy(np.random.default_rng(seed).uniform(0.1, 0.9, shape).astype(np.float32))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(8, 8), (16, 40)])
+def test_answer_has_the_shape_of_the_picture(channels, size):
+    net = build_net("universal", TINY | {"channels": channels})
+    noisy = picture(2, channels, *size)
+    answer = net(noisy, FULL.expand(2, 2))
+    assert answer.shape == noisy.shape
+    assert answer.dtype == torch.float32
+    assert (net.stride, net.channels, net.inputs) == (8, channels, ("picture", "levels"))
+
+
+def test_inputs_are_selected(net):
+    noisy = picture(1, 3, 8, 8)
+    assert net.select_inputs(noisy, FULL) == (noisy, FULL)
+
+
+def test_untrained_network_stays_near_the_picture(net):
+    noisy = picture(1, 3, 32, 32)
+    with torch.no_grad():
+        answer = net(noisy, FULL)
+    # Its blend takes about an eighth of the fill, which at the pixel itself is mostly that pixel.
+    assert float((answer - noisy).abs().mean()) < 0.2
+
+
+def silence(net):
+    """Let the residual be zero and the blend take nothing of the fill."""
+    with torch.no_grad():
+        for weights in net.tail.parameters():
+            weights.zero_()
+        # The channels of the residual come first, those of the gate behind them.
+        net.tail.bias.view(2, -1)[1] = -1000
+
+
+def test_under_autocast_the_sum_is_float32(net):
+    silence(net)
+    noisy = picture(1, 3, 16, 16)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        answer = net(noisy, FULL)
+    assert answer.dtype == torch.float32
+    assert torch.equal(answer, noisy)
+    # The test can fail: in bfloat16 the picture itself would be coarser.
+    assert not torch.equal(noisy.bfloat16().float(), noisy)
+
+
+def test_convolutions_do_run_in_bfloat16_under_autocast(net):
+    seen = []
+    net.tail.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        net(picture(1, 3, 16, 16), FULL)
+    assert seen == [torch.bfloat16]
+
+
+@pytest.mark.parametrize(("black", "white"), [(0.0, 1.0), (0.2, 0.7)])
+def test_hint_marks_extremes_fully_and_near_extremes_softly(black, white):
+    hint = ImpulseHint(1, radius=2)
+    middle = (black + white) / 2
+    values = [black, white, black + SHARP_HIT, white - SHARP_HIT, black + SOFT_HIT, white - SOFT_HIT, middle]
+    marks, _ = hint(torch.tensor(values).view(1, 1, 1, -1), torch.tensor([[black, white]]))
+    sharp, soft = marks[0, :, 0].tolist()
+    assert sharp[:2] == soft[:2] == [1, 1]
+    assert sharp[2:4] == pytest.approx([np.exp(-1)] * 2, rel=1e-3)
+    assert soft[4:6] == pytest.approx([np.exp(-1)] * 2, rel=1e-3)
+    assert min(soft[2:4]) > 0.9
+    assert max(*sharp[4:], soft[6]) < 1e-10
+
+
+def test_marks_come_sharp_before_soft_over_all_channels():
+    values = torch.tensor([SOFT_HIT, 0.5]).view(1, 2, 1, 1)
+    marks, fill = ImpulseHint(2, radius=1)(values, FULL)
+    assert fill.shape == values.shape
+    assert marks.flatten().tolist() == pytest.approx([0, 0, np.exp(-1), 0], abs=1e-3)
+
+
+def test_each_picture_of_a_batch_has_its_own_levels():
+    hint = ImpulseHint(1, radius=1)
+    values = torch.full((2, 1, 3, 3), 0.2)
+    mark, _ = hint(values, torch.tensor([[0.2, 1.0], [0.0, 1.0]]))
+    assert mark[0].min() == 1
+    assert mark[1].max() < 1e-6
+
+
+def plain_fill(values, mark, radius):
+    """The mean of the neighbours by inverse distance to the fourth power, marked ones left out, by loops."""
+    height, width = values.shape
+    fill = np.empty_like(values, dtype=np.float64)
+    for y in range(height):
+        for x in range(width):
+            total = weights = 0.0
+            for v in range(max(0, y - radius), min(height, y + radius + 1)):
+                for u in range(max(0, x - radius), min(width, x + radius + 1)):
+                    square = max(0.25, (v - y) ** 2 + (u - x) ** 2)
+                    weight = (1 - mark[v, u] + 1e-4) / square**2
+                    total += weight * values[v, u]
+                    weights += weight
+            fill[y, x] = total / weights
+    return fill
+
+
+def test_fill_is_the_inverse_distance_mean_per_channel(rng):
+    values = rng.uniform(0.1, 0.9, (2, 9, 11)).astype(np.float32)
+    hits = rng.random(values.shape)
+    values[hits < 0.3], values[hits > 0.7] = 0, 1
+    marks, fill = ImpulseHint(2, radius=3)(torch.from_numpy(values)[None], FULL)
+    soft = marks[0, 2:].numpy().astype(np.float64)
+    for channel in range(2):
+        expected = plain_fill(values[channel], soft[channel], 3)
+        np.testing.assert_allclose(fill[0, channel].numpy(), expected, atol=1e-5)
+
+
+def test_fill_is_defined_where_everything_is_marked():
+    values = torch.ones(1, 1, 7, 7)
+    _, fill = ImpulseHint(1, radius=2)(values, FULL)
+    torch.testing.assert_close(fill, values)
+
+
+def test_the_hint_is_not_in_the_checkpoint(net):
+    assert not any(name.startswith("hint") for name in net.state_dict())
+
+
+def test_residual_block_adds_to_its_input():
+    block = ResidualBlock(4)
+    features = torch.randn(1, 4, 6, 6)
+    expected = features + block.second(nn.LeakyReLU(LEAK)(block.first(features)))
+    torch.testing.assert_close(block(features), expected)
+    assert len(stack(4, 3)) == 3
+    assert torch.equal(stack(4, 0)(features), features)
+
+
+def test_gradient_reaches_every_weight(net):
+    net(picture(1, 3, 16, 16), FULL).square().mean().backward()
+    assert all(float(weights.grad.abs().sum()) > 0 for weights in net.parameters())
+
+
+def test_networks_by_name():
+    assert isinstance(build_net("universal"), UniversalNet)
+    assert set(NETS) >= {"universal"}
+    assert isinstance(build_net("universal", TINY), nn.Module)
+
+
+def test_unknown_network():
+    with pytest.raises(
+        RecipeError, match=r"no network of this name; got 'other'; expected one of .*universal"
+    ):
+        build_net("other")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"depth": 3}, r"universal cannot be built.*depth.*\[net\.settings\]"),
+        ({"widths": [8, 8]}, "not enough values to unpack"),
+        ({"widths": "abc"}, "cannot be built"),
+        ({"encoder_blocks": [1]}, "index out of range"),
+        ({"widths": [8, 8, -8]}, "cannot be built"),
+        ({"channels": 2.5}, "cannot be built"),
+        ({"hint_radius": "x"}, "cannot be built"),
+    ],
+)
+def test_wrong_settings(settings, message):
+    with pytest.raises(RecipeError, match=message):
+        build_net("universal", TINY | settings)

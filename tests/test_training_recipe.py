@@ -1,0 +1,142 @@
+"""Recipes: what is wrong in one is said with its key, what was got and what is allowed."""
+
+from __future__ import annotations
+
+import pytest
+import tiny_runs
+
+from grainless.errors import RecipeError
+from grainless.training.recipe import Recipe, check_recipe, load_recipe, recipe_names
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    return tiny_runs.recipe_file(tmp_path)
+
+
+def test_bundled_recipes_are_valid():
+    assert "universal" in recipe_names()
+    for name in recipe_names():
+        assert load_recipe(name).name == name
+
+
+def test_defaults_and_values(tiny):
+    recipe = load_recipe(tiny)
+    assert recipe.schedule.steps == 8
+    assert recipe.optimiser.clip_norm == 1.0
+    assert recipe.data.channels == "any"
+
+
+def test_a_resolved_recipe_loads_again(tiny):
+    recipe = load_recipe(tiny, ["schedule.seed=9"])
+    assert check_recipe(recipe.model_dump(mode="json"), source="x") == recipe
+
+
+@pytest.mark.parametrize(
+    ("change", "value"),
+    [
+        ("schedule.steps=12", lambda recipe: recipe.schedule.steps == 12),
+        ("schedule.precision=32-true", lambda recipe: recipe.schedule.precision == "32-true"),
+        ("optimiser.rate=1e-4", lambda recipe: recipe.optimiser.rate == 1e-4),
+        ("data.patch=[16, 24, 24]", lambda recipe: recipe.data.patch == (16, 24, 24)),
+        ("data.channels=1", lambda recipe: recipe.data.channels == 1),
+        ("data.flips=false", lambda recipe: recipe.data.flips is False),
+        ("name=other", lambda recipe: recipe.name == "other"),
+        ("net.settings.middle_blocks=2", lambda recipe: recipe.net.settings["middle_blocks"] == 2),
+        ("card.sources.a=CC0-1.0", lambda recipe: recipe.card.sources == {"a": "CC0-1.0"}),
+    ],
+)
+def test_changes(tiny, change, value):
+    assert value(load_recipe(tiny, [change, "data.phases=[0.3,0.5]"] if "24" in change else [change]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("schedule.stepz=5", r"schedule\.stepz is not a key that recipes have \(known: steps, batch,"),
+        ("colour=red", r"colour is not a key that recipes have \(known: version, name,"),
+        ("shedule.steps=5", r"shedule is not a key .*\(known: version, .*schedule"),
+        ("schedule.steps=0", r"schedule\.steps = 0 is not allowed: Input should be greater than 0"),
+        ("schedule.steps=many", r"schedule\.steps = 'many' is not allowed: .*valid integer"),
+        ("optimiser.rate=1", r"optimiser\.rate = 1 is not allowed: .*less than 1"),
+        ("optimiser.rate=nan", r"optimiser\.rate = nan is not allowed"),
+        ("optimiser.weight_decay=inf", r"weight_decay = inf is not allowed: .*finite"),
+        ("optimiser.betas=[0.9, 1.0]", r"optimiser\.betas\.1 = 1\.0 is not allowed: .*less than 1"),
+        ("optimiser.loss=l3", r"optimiser\.loss = 'l3' is not allowed: .*'l1', 'mse' or 'charbonnier'"),
+        ("data.channels=2", r"data\.channels = 2 is not allowed: Input should be 'any', 1 or 3"),
+        ("data.patch=[20]", r"data\.patch\.0 = 20 is not allowed: .*multiple of 8"),
+        ("data.patch=[]", r"data\.patch = \[\] is not allowed: .*at least 1 item"),
+        (
+            "data.patch=[24,16]",
+            r"data\.patch = \[24, 16\] is not allowed: each size must be at least the one",
+        ),
+        (
+            "data.patch=[16,24]",
+            r"data\.phases = .* is not allowed: `patch` has 2 size\(s\), .* 1 rising share",
+        ),
+        ("data.phases=[0.5]", r"data\.phases = .*`patch` has 1 size\(s\), so this must be 0 rising"),
+        ("data.gray=1.5", r"data\.gray = 1\.5 is not allowed: .*less than or equal to 1"),
+        ("validation_noise=['gaussian:x']", r"validation_noise = .*gaussian:x"),
+        ("validation_noise=['gaussian:0..5']", r"validation_noise = .*not allowed"),
+        ("noise=[]", r"noise = .*is not allowed: .*at least 1 item"),
+        ("noise=[{spec='rain:1'}]", r"noise\.0\.spec = 'rain:1' is not allowed: .*salt-pepper"),
+        ("noise=[{spec='clean', wait=1}]", r"noise\.0\.wait is not a key .*\(known: spec, weight\)"),
+        ("noise=[{weight=1}]", r"noise\.0\.spec is missing"),
+        ("name=Two Words", r"name = 'Two Words' is not allowed: .*pattern"),
+        ("version=2", r"version = 2 is not allowed: Input should be 1"),
+        ("net=universal", r"net = 'universal' is not allowed"),
+        ("schedule.workers=-1", r"schedule\.workers = -1 is not allowed"),
+    ],
+)
+def test_wrong_entries_are_named(tiny, change, message):
+    with pytest.raises(RecipeError, match=rf"tiny\.toml has 1 wrong entry: {message}"):
+        load_recipe(tiny, [change])
+
+
+def test_default_phases_are_checked_against_the_sizes(tiny):
+    tiny.write_text(tiny_runs.RECIPE.replace("phases = []\n", ""))
+    with pytest.raises(RecipeError, match=r"data\.phases = \(0\.5,\) is not allowed"):
+        load_recipe(tiny)
+
+
+def test_all_wrong_entries_are_listed(tiny):
+    with pytest.raises(RecipeError, match=r"2 wrong entries: .*schedule\.steps.*; .*schedule\.batch"):
+        load_recipe(tiny, ["schedule.steps=0", "schedule.batch=0"])
+
+
+@pytest.mark.parametrize(("key", "line"), [("name", 'name = "tiny"'), ("net.name", 'name = "universal"')])
+def test_missing_keys(tiny, key, line):
+    tiny.write_text(tiny_runs.RECIPE.replace(line, ""))
+    with pytest.raises(RecipeError, match=f": {key} is missing"):
+        load_recipe(tiny)
+
+
+@pytest.mark.parametrize("change", ["steps", "=5", ""])
+def test_unreadable_changes(tiny, change):
+    with pytest.raises(RecipeError, match="not readable; got .*; expected key=value"):
+        load_recipe(tiny, [change])
+
+
+@pytest.mark.parametrize("change", ["name.x=5", "noise.0.weight=3"])
+def test_changes_inside_something_that_is_no_table(tiny, change):
+    with pytest.raises(RecipeError, match=f"inside something that is no table; got '{change}'"):
+        load_recipe(tiny, [change])
+
+
+def test_unknown_recipe():
+    with pytest.raises(RecipeError, match=r"no such recipe; got 'other'; expected one of .*universal.*path"):
+        load_recipe("other")
+
+
+@pytest.mark.parametrize("content", [b"name = ", b"\xff\xfe"])
+def test_wrong_toml(tiny, content):
+    tiny.write_bytes(content)
+    with pytest.raises(RecipeError, match=r"tiny\.toml cannot be read as TOML"):
+        load_recipe(tiny)
+
+
+def test_recipes_do_not_change(tiny):
+    recipe = load_recipe(tiny)
+    assert isinstance(recipe, Recipe)
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.name = "x"
