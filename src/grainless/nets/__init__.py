@@ -26,7 +26,7 @@ def build_net(name: str, settings: Mapping[str, Any] | None = None) -> PictureNe
         )
     try:
         return NETS[name](**dict(settings or {}))
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, IndexError, RuntimeError) as error:
         raise RecipeError(
             f"The network {name} cannot be built with these settings",
             got=f"{dict(settings or {})}: {error}",

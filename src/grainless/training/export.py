@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -69,7 +68,7 @@ def export_run(run: Path, output: Path, *, half: bool = False) -> ModelCard:
         _round_to_half(trained.net)
     radius = receptive_radius(trained.net, channels=trained.net.channels)
     graph = _store_half(_onnx_graph(trained.net)) if half else _onnx_graph(trained.net)
-    card = _card(trained, radius, half=half)
+    card = _card(trained, radius, name=output.stem, half=half)
     run_onnx = start(LoadedModel(path=output, card=card, graph=graph), runtime="onnxruntime")
     _check_parity(trained, run_onnx)
     scores = _validation_psnr(trained, run_onnx)
@@ -157,25 +156,51 @@ def _round_to_half(net: PictureNet) -> None:
 
 
 def _onnx_graph(net: PictureNet) -> bytes:
-    """Return the ONNX bytes of a network with free height and width."""
-    picture = torch.rand(1, net.channels, 64, 96)
-    names = list(net.inputs)
-    shapes: dict[str, Any] = {"picture": {0: "batch", 2: "height", 3: "width"}, "levels": {0: "batch"}}
-    with warnings.catch_warnings(), TemporaryDirectory() as folder:
-        path = Path(folder) / "graph.onnx"
-        # The exporter warns of its own deprecations, which are of no use to somebody who exports a model.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            net,
-            net.select_inputs(picture, torch.tensor([[0.0, 1.0]])),
-            path,
-            input_names=names,
-            output_names=["clean"],
-            dynamic_axes={name: shapes[name] for name in names} | {"clean": shapes["picture"]},
-            opset_version=OPSET,
-            dynamo=False,
-        )
-        return path.read_bytes()
+    """Return the ONNX bytes of a network with free batch, height and width."""
+    # Two of everything that is free: torch takes a size of one for a constant.
+    picture = torch.rand(2, net.channels, 8 * net.stride, 12 * net.stride)
+    free = torch.export.Dim.AUTO
+    shapes = {"picture": {0: free, 2: free, 3: free}, "levels": {0: free}}
+    # The exporter speaks of its own deprecations and of libraries that it does not need.
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                net,
+                net.select_inputs(picture, torch.tensor([[0.0, 1.0]] * 2)),
+                input_names=list(net.inputs),
+                output_names=["clean"],
+                dynamic_shapes={name: shapes[name] for name in net.inputs},
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+    finally:
+        log.setLevel(level)
+    if program is None:
+        raise TrainingError("torch gave no graph for this network")
+    model = program.model_proto
+    _name_sizes(model.graph)
+    # Notes of the exporter, which hold paths of this machine.
+    for node in model.graph.node:
+        del node.metadata_props[:]
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def _name_sizes(graph: onnx.GraphProto) -> None:
+    """Call the free sizes by their names instead of the exporter's symbols."""
+    whole = ("batch", "", "height", "width")
+    names = {"picture": whole, "clean": whole, "levels": ("batch", "")}
+    for value in (*graph.input, *graph.output):
+        for size, name in zip(value.type.tensor_type.shape.dim, names[value.name], strict=True):
+            if name:
+                size.dim_param = name
+    # What was inferred for the values between speaks of the old symbols; runtimes infer it again.
+    del graph.value_info[:]
 
 
 def _store_half(graph: bytes) -> bytes:
@@ -258,14 +283,18 @@ def _scores(trained: _Trained, values: Sequence[float]) -> list[Score]:
     ]
 
 
-def _card(trained: _Trained, radius: int, *, half: bool) -> ModelCard:
-    """Return the card of a run's network, but for its scores."""
+def _card(trained: _Trained, radius: int, *, name: str, half: bool) -> ModelCard:
+    """Return the card of a run's network, but for its scores.
+
+    What the recipe says of licence and pictures holds for its own pictures; with others nothing is claimed.
+    """
     recipe, net = trained.recipe, trained.net
     folders = Counter(
         name.split("/")[0] if "/" in name else trained.data["folder"] for name in trained.data["training"]
     )
+    own_pictures = set(folders) <= set(recipe.card.sources)
     return ModelCard(
-        name=recipe.name,
+        name=name,
         description=recipe.description,
         architecture=f"{recipe.net.name} {json.dumps(recipe.net.settings)}",
         channels=net.channels,
@@ -276,8 +305,8 @@ def _card(trained: _Trained, radius: int, *, half: bool) -> ModelCard:
             TrainingData(name=folder, licence=recipe.card.sources.get(folder, "not stated"), pictures=count)
             for folder, count in sorted(folders.items())
         ],
-        licence=recipe.card.licence,
-        notes=recipe.card.notes,
+        licence=recipe.card.licence if own_pictures else "not stated",
+        notes=recipe.card.notes if own_pictures else "",
         grainless_version=__version__,
         opset=OPSET,
         precision="float16-storage" if half else "float32",

@@ -22,13 +22,14 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 class _Section(BaseModel):
     """One table of a recipe: unknown keys are errors, values never change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class NetSection(_Section):
     """Which network is trained."""
 
     name: str
+    """A key of `grainless.nets.NETS`."""
     settings: dict[str, Any] = {}
     """Keyword arguments of the network."""
 
@@ -62,6 +63,7 @@ class DataSection(_Section):
     validation: tuple[str, ...] = ()
     """Relative names of the validation pictures; where empty, `validation_share` picks them by hash."""
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """About this share of the pictures is validated on where no names are listed."""
     validation_patch: Annotated[int, Field(ge=16, multiple_of=8)] = 192
     """Side of the centre crop that is validated on, in pixels."""
     flips: bool = True
@@ -96,11 +98,17 @@ class OptimiserSection(_Section):
     """How weights are changed."""
 
     loss: Literal["l1", "mse", "charbonnier"] = "l1"
+    """What is made small between answer and clean patch."""
     name: Literal["adamw", "adam"] = "adamw"
+    """The optimiser."""
     rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
+    """Largest learning rate."""
     betas: tuple[Decay, Decay] = (0.9, 0.999)
+    """Decays of Adam's two averages."""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    """Of AdamW alone."""
     schedule: Literal["cosine", "constant"] = "cosine"
+    """How the rate changes after the warm-up."""
     warm_up: Annotated[int, Field(ge=0)] = 200
     """Steps over which the rate rises from zero."""
     final_rate: Share = 0.01
@@ -117,22 +125,28 @@ class ScheduleSection(_Section):
     """How long, in which pieces and at which precision."""
 
     steps: Annotated[int, Field(gt=0)] = 100_000
+    """Steps of the optimiser in the whole run."""
     batch: Annotated[int, Field(gt=0)] = 16
     """Patches a step at the first patch size; larger patches come in smaller batches of as many pixels."""
     validate_every: Annotated[int, Field(gt=0)] = 1000
     """Steps between two validations."""
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 3.0
+    """Minutes between two writings of the last state."""
     precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
+    """Of the convolutions; the sum of picture and residual is always float32."""
     workers: Annotated[int, Field(ge=0, le=64)] = 1
     """Processes that cut patches and make noise."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Decides first weights, patches and noise."""
 
 
 class CardSection(_Section):
     """What the exported model's card says beyond what the run knows."""
 
     licence: str = "not stated"
+    """Licence of the weights."""
     notes: str = ""
+    """What a user of the model should know."""
     sources: dict[str, str] = {}
     """Licence of the pictures, by the first folder of their relative names."""
 
@@ -141,16 +155,25 @@ class Recipe(_Section):
     """Everything that decides a training run, but for where the pictures are."""
 
     version: Literal[1] = 1
+    """Version of the recipe's form."""
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    """Name of the recipe, in small letters."""
     description: str = ""
+    """One sentence for the model's card."""
     net: NetSection
+    """Which network is trained."""
     data: DataSection = DataSection()
+    """Which pictures are used, and how patches are cut from them."""
     noise: tuple[NoiseSection, ...] = Field(min_length=1)
+    """The training mixture: one table for each kind."""
     validation_noise: tuple[str, ...] = Field(min_length=1)
     """Noises of the validation, without ranges."""
     optimiser: OptimiserSection = OptimiserSection()
+    """How weights are changed."""
     schedule: ScheduleSection = ScheduleSection()
+    """How long, in which pieces and at which precision."""
     card: CardSection = CardSection()
+    """What the exported model's card says beyond what the run knows."""
 
     @field_validator("validation_noise")
     @classmethod
@@ -202,11 +225,20 @@ def check_recipe(table: dict[str, Any], *, source: str) -> Recipe:
     try:
         return Recipe.model_validate(table)
     except ValidationError as error:
-        lines = [_explain(dict(problem)) for problem in error.errors()]
+        problems = [dict(problem) for problem in error.errors()]
+        lines = [_explain(problem) for problem in problems if not _follows(problem, problems)]
         raise RecipeError(
             f"The recipe {source} has {len(lines)} wrong {'entry' if len(lines) == 1 else 'entries'}: "
             + "; ".join(lines)
         ) from error
+
+
+def _follows(problem: dict[str, Any], problems: Sequence[dict[str, Any]]) -> bool:
+    """Return whether a list is only too short because of its own wrong entries, which are listed anyhow."""
+    place = problem["loc"]
+    return problem["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in problems
+    )
 
 
 def _explain(problem: dict[str, Any]) -> str:
