@@ -265,7 +265,7 @@ def test_corrupt_is_the_library_s_noise_by_seed_and_name(tmp_path: Path) -> None
         run("corrupt", tmp_path / "in", "-o", tmp_path / "out", "--noise", spec, "--seed", 7).exit_code == 0
     )
     for name in ("a.png", "sub/b.png"):
-        expected = corrupt(pixels(1), parse_noise(spec), seed=seed_for(7, name))
+        expected = corrupt(pixels(1), parse_noise(spec), seed=seed_for(7, f"{name}|{spec}"))
         np.testing.assert_array_equal(read_picture(tmp_path / "out" / name).pixels, expected)
     one = tmp_path / "one.png"
     run("corrupt", tmp_path / "in" / "a.png", "-o", one, "--noise", spec, "--seed", 7)

@@ -8,10 +8,10 @@ import pickle
 
 import numpy as np
 import pytest
-import tiny_runs
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tiny_runs
 from grainless import datasets
 from grainless.datasets import PictureRequirement, PixelStore, find_pictures, split_names, store_pixels
 from grainless.errors import DataError
@@ -34,6 +34,13 @@ def test_find_pictures_is_recursive_sorted_and_skips_other_files(folder):
     assert find_pictures(folder) == ["a/0.png", "a/2.png", "a/deep/X.PNG", "b/1.png", "b/3.png"]
 
 
+def test_hidden_files_are_no_pictures(folder):
+    (folder / "a" / "._0.png").write_bytes(b"x")
+    (folder / ".thumbnails").mkdir()
+    (folder / ".thumbnails" / "0.png").write_bytes(b"x")
+    assert find_pictures(folder) == ["a/0.png", "a/2.png", "b/1.png", "b/3.png"]
+
+
 def test_find_pictures_needs_a_folder_with_pictures(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         find_pictures(tmp_path / "gone")
@@ -41,6 +48,7 @@ def test_find_pictures_needs_a_folder_with_pictures(tmp_path):
         find_pictures(tmp_path)
 
 
+@settings(deadline=None, max_examples=40)
 @given(names=NAMES, share=st.floats(0.01, 0.9), data=st.data())
 def test_splits_never_overlap_and_do_not_depend_on_order(names, share, data):
     try:
@@ -56,6 +64,7 @@ def test_splits_never_overlap_and_do_not_depend_on_order(names, share, data):
     assert (set(again[0]), again[1]) == (set(training), validation)
 
 
+@settings(deadline=None, max_examples=40)
 @given(names=NAMES, extra=st.text(st.characters(codec="utf-8"), min_size=1))
 def test_a_split_does_not_depend_on_other_files(names, extra):
     try:
@@ -127,16 +136,18 @@ def test_unfit_pictures_are_skipped_with_their_reason(folder, tmp_path):
 
 
 def test_none_left_is_an_error(folder, tmp_path):
-    with pytest.raises(DataError, match=r"None of the 4 pictures .* a/0\.png: too small: 48x40"):
+    with pytest.raises(DataError, match=r"None of the 4 pictures .*\(a/0\.png: too small: 48x40"):
         store_pixels(folder, tmp_path / "s", requirement=PictureRequirement(min_side=100))
 
 
 def decoded(monkeypatch):
     """The names that are decoded from now on."""
     names = []
-    original = datasets._decode
+    original = datasets.decode_8bit
     monkeypatch.setattr(
-        datasets, "_decode", lambda path, requirement: names.append(path.name) or original(path, requirement)
+        datasets,
+        "decode_8bit",
+        lambda path, requirement: names.append(path.name) or original(path, requirement),
     )
     return names
 

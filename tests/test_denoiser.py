@@ -233,6 +233,13 @@ def test_levels_are_clipped_encoded_and_of_visible_pixels_only(levels):
     assert linear[10, 10, 0] == pytest.approx(((encoded + 0.055) / 1.055) ** 2.4)
 
 
+@pytest.mark.parametrize(("high", "want"), [(0.6, 0.01), (0.7, 0.4 + 0.007)])
+def test_a_narrow_range_has_no_levels_of_its_own(levels, high, want):
+    pixels = np.full((20, 20, 3), 0.4, np.float32)
+    pixels[3, 4, 1] = high
+    np.testing.assert_allclose(levels(pixels), want, atol=1e-6)
+
+
 def test_levels_of_each_channel_of_a_gray_model(folder):
     gray = Denoiser.load(tiny_models.levels_model(folder / "levels1.onnx", channels=1))
     pixels = np.stack([np.full((9, 9), value) for value in (0.2, 0.4, 0.8)], axis=-1)

@@ -181,13 +181,6 @@ def test_pictures_that_cannot_be_measured_are_listed_with_the_reason(folder):
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_nan_is_a_reason_to_skip(folder, monkeypatch):
-    picture = SimpleNamespace(pixels=np.full((20, 20, 1), np.nan, np.float32))
-    monkeypatch.setattr(measuring, "read_picture", lambda path: picture)
-    with pytest.raises(DataError, match=r"No picture in .* can be measured; got a.png: holds NaN"):
-        evaluate(folder, ["clean"], methods=[])
-
-
 def test_alpha_is_ignored_and_16_bit_is_measured_as_8_bit(tmp_path, rng):
     pixels = rng.integers(0, 256, (16, 20, 3), dtype=np.uint8)
     save(tmp_path / "plain" / "x.png", pixels)

@@ -151,13 +151,34 @@ def test_the_hint_is_not_in_the_checkpoint(net):
     assert not any(name.startswith("hint") for name in net.state_dict())
 
 
+def trained_a_little(net):
+    """Let the norms of a network collect statistics that are not those that they begin with."""
+    net.train()
+    for seed in range(5):
+        net(picture(2, 3, 16, 16, seed=seed), FULL.expand(2, 2))
+    return net.eval()
+
+
 def test_residual_block_adds_to_its_input():
-    block = ResidualBlock(4)
+    block = ResidualBlock(4).eval()
     features = torch.randn(1, 4, 6, 6)
-    expected = features + block.second(nn.LeakyReLU(LEAK)(block.first(features)))
+    expected = features + block.second(nn.LeakyReLU(LEAK)(block.norm(block.first(features))))
     torch.testing.assert_close(block(features), expected)
     assert len(stack(4, 3)) == 3
     assert torch.equal(stack(4, 0)(features), features)
+
+
+def test_a_folded_network_answers_the_same_without_norms(net):
+    trained_a_little(net)
+    noisy = picture(1, 3, 16, 16, seed=9)
+    with torch.no_grad():
+        before = net(noisy, FULL)
+        net.fold()
+        after = net(noisy, FULL)
+        net.fold()  # a second time it does nothing
+        torch.testing.assert_close(net(noisy, FULL), after, atol=0, rtol=0)
+    torch.testing.assert_close(after, before, atol=1e-5, rtol=0)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
 
 
 def test_gradient_reaches_every_weight(net):

@@ -9,10 +9,10 @@ import signal
 import time
 
 import pytest
-import tiny_runs
 import torch
 from lightning.pytorch.callbacks import Callback
 
+import tiny_runs
 from grainless.errors import DataError, OutputExistsError, RecipeError, TrainingError
 from grainless.picture import read_picture
 from grainless.training import run as run_module

@@ -13,14 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from grainless.errors import GrainlessError
+from grainless.version import __version__
 
 if TYPE_CHECKING:
     from grainless.denoiser import Denoiser, denoise
     from grainless.evaluation import evaluate
     from grainless.noise import corrupt, parse_noise
     from grainless.picture import Picture, read_picture, write_picture
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Denoiser",

@@ -49,7 +49,7 @@ class PictureRequirement:
 
 
 def find_pictures(folder: Path) -> list[str]:
-    """Return the relative names (with `/`) of all picture files under a folder, sorted.
+    """Return the relative names (with `/`) of all picture files under a folder, without hidden ones, sorted.
 
     Raises DataError if the folder does not exist or holds no file with a picture's name.
     """
@@ -58,7 +58,10 @@ def find_pictures(folder: Path) -> list[str]:
     names = sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
-        if path.is_file() and is_picture_name(path)
+        if path.is_file()
+        and is_picture_name(path)
+        # Hidden files are no pictures, above all those that macOS leaves beside each picture.
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
     if not names:
         raise DataError(
@@ -194,7 +197,7 @@ def _decode_all(
     index: dict[str, Any] = {"names": [], "shapes": [], "skipped": []}
     with (folder / "pixels.u8").open("wb") as file:
         for count, name in enumerate(names):
-            pixels, fault = _decode(source / name, requirement)
+            pixels, fault = decode_8bit(source / name, requirement)
             if pixels is None:
                 index["skipped"].append({"name": name, "reason": fault})
             else:
@@ -206,8 +209,8 @@ def _decode_all(
     return index
 
 
-def _decode(path: Path, requirement: PictureRequirement) -> tuple[Pixels | None, str]:
-    """Return 8-bit pixels, or None and the reason."""
+def decode_8bit(path: Path, requirement: PictureRequirement) -> tuple[Pixels | None, str]:
+    """Return uint8 pixels `(H, W, C)` without alpha, or None and why the picture cannot be used."""
     try:
         pixels = read_picture(path).pixels
     except GrainlessError as error:

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 """Called after each tile with the number of tiles done and the number of all."""
 
+NARROW_RANGE = 0.25
+"""A picture whose values span less than this, in [0, 1], has no black and white points of its own.
+
+In a plain sky or on a blank page the extremes are ordinary values, and no impulses.
+"""
+
 _INTEGER_WHITE = {"uint8": 255, "uint16": 65535}
 _FLOATS = {"float16", "float32", "float64"}
 
@@ -39,7 +45,7 @@ class _Source:
     pixels: NDArray[Any]
     """`(H, W, C)`, C 1 or 3, in the picture's own dtype."""
     levels: NDArray[np.float32]
-    """Smallest and largest visible value of the whole picture, in the network's units."""
+    """Black and white point: the smallest and the largest visible value, or 0 and 1 where these are close."""
     fill: HiddenFill | None
     """What stands in for fully transparent pixels; None where there are none."""
     linear: bool
@@ -279,6 +285,8 @@ def _prepare(pixels: NDArray[Any], alpha: NDArray[Any] | None, *, linear: bool) 
         fill = HiddenFill(pixels, hidden)
     _check_finite(low, high)
     levels = _to_unit(np.array([low, high], pixels.dtype), linear=linear)
+    if levels[1] - levels[0] < NARROW_RANGE:
+        levels = np.array([0, 1], np.float32)
     return _Source(pixels=pixels, levels=levels, fill=fill, linear=linear)
 
 

@@ -14,11 +14,11 @@ from typing import Annotated, ParamSpec
 
 import typer
 
-from grainless import __version__
 from grainless.cli.learning import export, train
 from grainless.cli.pictures import corrupt, denoise
 from grainless.cli.study import evaluate, models, report
 from grainless.errors import GrainlessError
+from grainless.version import __version__
 
 _Options = ParamSpec("_Options")
 

@@ -121,7 +121,8 @@ def corrupt(
 ) -> None:
     """Put noise into clean pictures, to try and to measure denoisers.
 
-    Each picture gets noise of its own, by the seed and its name, so the order of the files does not matter.
+    Each picture gets noise of its own, by the seed, its name and the noise: the very noise that `evaluate`
+    measures with, in whatever order the files come.
     """
     from grainless.noise import corrupt as add_noise
     from grainless.noise import parse_noise, seed_for
@@ -137,7 +138,7 @@ def corrupt(
         noisy = add_noise(
             picture.pixels,
             model,
-            seed=seed_for(seed, job.name),
+            seed=seed_for(seed, f"{job.name}|{model}"),
             clip=clip or whole,
             quantise=quantise or whole,
         )

@@ -13,11 +13,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-import grainless
 from grainless.baselines import BASELINES, estimate_sigma
-from grainless.datasets import PictureRequirement, Skipped, find_pictures
+from grainless.datasets import PictureRequirement, Skipped, decode_8bit, find_pictures
 from grainless.denoiser import Denoiser
-from grainless.errors import DataError, InputError, PictureError
+from grainless.errors import DataError, InputError
 from grainless.evaluation.results import (
     Data,
     Evaluation,
@@ -27,12 +26,15 @@ from grainless.evaluation.results import (
     Row,
     Run,
 )
-from grainless.metrics import FILE_8BIT, mean_scores, scores, to_8bit
+from grainless.metrics import FILE_8BIT, mean_scores, scores
 from grainless.noise import Gaussian, Noise, corrupt, parse_noise, seed_for
-from grainless.picture import read_picture
+from grainless.version import __version__
 
 DEFAULT_METHODS = ("median", "mask_interpolate")
 """Shown beside every model; the noisy pictures themselves always are."""
+
+_MEASURABLE = PictureRequirement(min_side=FILE_8BIT.ssim_window)
+"""Smaller pictures have no SSIM."""
 
 Pixels = NDArray[np.uint8]
 
@@ -127,7 +129,7 @@ def evaluate(
             MethodInfo(item.name, item.kind, item.about, item.checksum) for item in session.methods
         ),
         rows=session.rows(),
-        runs=(Run(command="", grainless=grainless.__version__),),
+        runs=(Run(command="", grainless=__version__),),
     )
 
 
@@ -200,7 +202,7 @@ class _Folder:
         for name in self.names:
             if self.done == limit:
                 return
-            pixels, fault = _decode(self.folder / name)
+            pixels, fault = decode_8bit(self.folder / name, _MEASURABLE)
             if pixels is None:
                 # Results travel, the way to the folder stays here.
                 self.skipped.append(Skipped(name, fault.replace(str(self.folder / name), name)))
@@ -212,18 +214,6 @@ class _Folder:
     def described(self) -> Data:
         """Return what the results keep of the folder."""
         return Data(self.folder.resolve().name, self.done, self._digest.hexdigest(), tuple(self.skipped))
-
-
-def _decode(path: Path) -> tuple[Pixels | None, str]:
-    """Return 8-bit pixels, or None and the reason."""
-    try:
-        pixels = read_picture(path).pixels
-    except PictureError as error:
-        return None, str(error)
-    fault = PictureRequirement(min_side=FILE_8BIT.ssim_window).fault(pixels)
-    if fault is None and pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        fault = "holds NaN or infinity"
-    return (to_8bit(pixels), "") if fault is None else (None, fault)
 
 
 def _noises(noises: Sequence[str | Noise]) -> dict[str, Noise]:

@@ -62,13 +62,15 @@ class RunClock(Callback):
         if self._agreed >= self.max_seconds:
             trainer.should_stop = True
 
-    def state_dict(self) -> dict[str, float]:
-        """Return the seconds so far."""
-        return {"seconds": self.seconds}
+    def state_dict(self) -> dict[str, float | None]:
+        """Return the seconds so far, and the limit."""
+        return {"seconds": self.seconds, "max_seconds": self.max_seconds}
 
-    def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        """Go on from the seconds of an earlier part."""
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the seconds of an earlier part, under its limit unless there is a new one."""
         self._before = self._agreed = state_dict["seconds"]
+        if self.max_seconds is None:
+            self.max_seconds = state_dict.get("max_seconds")
 
 
 class WaitingTime(Callback):
@@ -212,7 +214,9 @@ class ProgressLine(Callback):
             return
         loss = float(trainer.callback_metrics.get("loss", float("nan")))
         if math.isfinite(loss):
-            self._loss = 0.9 * self._loss + 0.1 * loss if math.isfinite(self._loss) else loss
+            # A bar shows ten steps a line, which would flicker; a line a minute shows the last step.
+            smooth = 0.9 if self._bar is not None and math.isfinite(self._loss) else 0.0
+            self._loss = (smooth * self._loss if smooth else 0.0) + (1 - smooth) * loss
         done = self._clock.progress(trainer.global_step, self._steps)
         text = progress_text(
             f"step {trainer.global_step}/{self._steps}",

@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from grainless import __version__
 from grainless.datasets import PixelStore
 from grainless.errors import TrainingError
 from grainless.metrics import EXACT_PSNR, FILE_8BIT, psnr
@@ -29,6 +28,7 @@ from grainless.training.patches import ValidationPatches
 from grainless.training.recipe import Recipe
 from grainless.training.run import BEST, LAST, PIXELS, load_run_data, load_run_recipe
 from grainless.training.task import load_weights
+from grainless.version import __version__
 
 logger = logging.getLogger("grainless")
 

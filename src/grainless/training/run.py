@@ -20,7 +20,6 @@ from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheck
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
-from grainless import __version__
 from grainless.datasets import PictureRequirement, PixelStore, find_pictures, split_names, store_pixels
 from grainless.errors import OutputExistsError, TrainingError
 from grainless.training.callbacks import (
@@ -41,6 +40,7 @@ from grainless.training.patches import (
 )
 from grainless.training.recipe import Recipe, check_recipe, load_recipe
 from grainless.training.task import SupervisedTask
+from grainless.version import __version__
 
 logger = logging.getLogger("grainless")
 
@@ -68,7 +68,10 @@ class RunOptions:
     resume: bool = False
     """Go on from the last checkpoint in the run folder."""
     max_minutes: float | None = None
-    """End after so many minutes, all parts of a resumed run counted; the rate falls to its end by then."""
+    """End after so many minutes, all parts of a resumed run counted; the rate falls to its end by then.
+
+    A resumed run without a limit of its own keeps the one that it had.
+    """
     limit_train: int | None = None
     """Use only so many pictures."""
     devices: int = 1
@@ -122,7 +125,8 @@ def _fit(task: SupervisedTask, store: PixelStore, output: Path, options: RunOpti
     task.progress = lambda step: clock.progress(step, recipe.schedule.steps)
     best, last = _checkpoints(recipe, output)
     interruption = Interruption(output / LAST)
-    around = [clock, waiting, *_callbacks(recipe, output, clock), interruption, best, last]
+    # Waiting is counted from behind what the others do at the end of a step.
+    around = [clock, *_callbacks(recipe, output, clock), interruption, best, last, waiting]
     with _quiet_lightning(), interruption.handling():
         trainer = _trainer(recipe, output, options.devices, around)
         training, validation = _loaders(recipe, store, task, trainer)

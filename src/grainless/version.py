@@ -1,0 +1,3 @@
+"""The version of the package, by the rules in README.md."""
+
+__version__ = "0.1.0"
