@@ -20,7 +20,7 @@ from grainless.training.patches import (
     ValidationPatches,
     as_batch_item,
     cut_patch,
-    ignore_ctrl_c,
+    start_worker,
     widen,
 )
 from grainless.training.recipe import load_recipe
@@ -277,7 +277,7 @@ def test_batch_items_are_contiguous(rng):
 def test_workers_outlive_ctrl_c():
     before = signal.getsignal(signal.SIGINT)
     try:
-        ignore_ctrl_c(0)
+        start_worker(0)
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)

@@ -6,7 +6,9 @@ import contextlib
 import logging
 import shutil
 import signal
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -459,6 +461,27 @@ def wait_for_step(run, process, step):
     return pytest.fail("no checkpoint came in time")
 
 
+def descendants(pid):
+    """The processes that a process started, and those that these started."""
+    parents = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(entry.parent.name)] = int(entry.read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found[1:]
+
+
+def wait_for_the_end_of(pids):
+    """Wait until none of the processes is left."""
+    end = time.monotonic() + 60
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        if time.monotonic() > end:
+            pytest.fail("processes of the run outlive it")
+        time.sleep(0.1)
+
+
 def command(data, run, *options):
     return ["train", tiny_runs.recipe_file(run.parent), "--data", data, "-o", run, *options]
 
@@ -472,6 +495,7 @@ def run_to_the_end(data, run, *options):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="signals and /proc are those of Linux")
 @pytest.mark.parametrize("workers", [0, 1])
 def test_killed_and_resumed_it_ends_as_if_uninterrupted(data, tmp_path, workers):
     settings = ["--set", "schedule.steps=150", "--set", "schedule.validate_every=70"]
@@ -483,8 +507,11 @@ def test_killed_and_resumed_it_ends_as_if_uninterrupted(data, tmp_path, workers)
     assert "Warning" not in errors
     with tiny_runs.cli(*command(data, killed, *settings)) as process:
         wait_for_step(killed, process, 75)
+        helpers = descendants(process.pid)
+        assert len(helpers) >= workers
         process.send_signal(signal.SIGKILL)
         process.wait()
+    wait_for_the_end_of(helpers)
     stopped = tiny_runs.checkpoint(killed / "last.ckpt")["global_step"]
     assert 75 <= stopped < 140
     run_to_the_end(data, killed, "--resume")
@@ -497,6 +524,7 @@ def test_killed_and_resumed_it_ends_as_if_uninterrupted(data, tmp_path, workers)
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="signals and /proc are those of Linux")
 def test_ctrl_c_on_the_command_line(data, tmp_path):
     run = tmp_path / "run"
     settings = ["--set", "schedule.steps=100000", "--set", "schedule.workers=1"]

@@ -5,7 +5,10 @@ So a run that was killed goes on with exactly the patches that it would have see
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -170,9 +173,22 @@ class StepBatches(Sampler[list[Key]]):
         return data.patch[sum(progress >= phase for phase in data.phases)]
 
 
-def ignore_ctrl_c(worker: int) -> None:
-    """Let a worker outlive Ctrl-C, which reaches all processes of a terminal: the run ends it afterwards."""
+def start_worker(worker: int) -> None:
+    """Let a worker live exactly as long as its run.
+
+    Ctrl-C reaches all processes of a terminal; the run stops its workers itself when it is done. And torch
+    sees the death of a run that was killed only where the run is the worker's parent, which with a fork
+    server it is not.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if (run := multiprocessing.parent_process()) is not None:
+        threading.Thread(target=_end_with, args=(run,), daemon=True).start()
+
+
+def _end_with(run: Any) -> None:
+    """End this process once that of the run has ended."""
+    run.join()
+    os._exit(1)
 
 
 class ResumableLoader(DataLoader[Batch]):

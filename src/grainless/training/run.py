@@ -36,7 +36,7 @@ from grainless.training.patches import (
     StepBatches,
     TrainingPatches,
     ValidationPatches,
-    ignore_ctrl_c,
+    start_worker,
 )
 from grainless.training.recipe import Recipe, check_recipe, load_recipe
 from grainless.training.task import SupervisedTask
@@ -350,7 +350,7 @@ def _loaders(
             prefetch_factor=4 if workers else None,
             multiprocessing_context="forkserver" if workers else None,
             persistent_workers=workers > 0,
-            worker_init_fn=ignore_ctrl_c,
+            worker_init_fn=start_worker,
         ),
         DataLoader(ValidationPatches(store, validation, recipe), batch_size=4),
     )
