@@ -539,3 +539,11 @@ def test_byte_order_changes_nothing_but_itself():
 def test_what_is_no_array_is_said(pixels):
     with pytest.raises(InputError, match=r"no numpy array; got (list|NoneType)\. Convert it"):
         corrupt(pixels, Gaussian(25), seed=3)
+
+
+def test_corrupt_takes_the_text_form():
+    pixels = np.full((20, 24, 3), 128, np.uint8)
+    told = corrupt(pixels, "gaussian:25", seed=7)
+    np.testing.assert_array_equal(told, corrupt(pixels, Gaussian(25), seed=7))
+    with pytest.raises(NoiseError, match="gaussian"):
+        corrupt(pixels, "gausian:25", seed=7)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import traceback
 from collections.abc import Callable
 from typing import Annotated, ParamSpec
 
@@ -30,6 +31,12 @@ app = typer.Typer(
 )
 
 
+def _show_traceback_if_asked() -> None:
+    """Print where the error came from if GRAINLESS_DEBUG is set; message and exit code stay the same."""
+    if os.environ.get("GRAINLESS_DEBUG"):
+        traceback.print_exc()
+
+
 def _in_words(command: Callable[_Options, None]) -> Callable[_Options, None]:
     """Turn what a user can cause into one line and an exit code, never a traceback."""
 
@@ -38,14 +45,14 @@ def _in_words(command: Callable[_Options, None]) -> Callable[_Options, None]:
         try:
             command(*args, **kwargs)
         except GrainlessError as error:
-            if os.environ.get("GRAINLESS_DEBUG"):
-                raise
+            _show_traceback_if_asked()
             typer.echo(f"grainless: error: {error}", err=True)
             raise typer.Exit(error.exit_code) from None
         except OSError as error:
             # A closed pipe is typer's to handle, an error without a number is no answer of the system.
-            if os.environ.get("GRAINLESS_DEBUG") or error.errno in {None, errno.EPIPE}:
+            if error.errno in {None, errno.EPIPE}:
                 raise
+            _show_traceback_if_asked()
             named = f"{error.filename}: " if error.filename else ""
             typer.echo(f"grainless: error: {named}{error.strerror}.", err=True)
             raise typer.Exit(2) from None

@@ -122,5 +122,5 @@ def _summary(planned: Plan, report: BatchReport, verb: str) -> str:
     if report.failed:
         parts.append(f"{len(report.failed)} failed")
     if planned.ignored:
-        parts.append(f"{planned.ignored} ignored, no pictures by their names")
+        parts.append(f"{planned.ignored} left out, hidden or no pictures by their names")
     return "; ".join(parts)

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from grainless.errors import InputError
 from grainless.noise.model import Noise, Values
+from grainless.noise.text import parse_noise
 
 _FULL_RANGE = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 
 
 def corrupt(
     pixels: NDArray[Any],
-    noise: Noise,
+    noise: Noise | str,
     *,
     seed: int | None = None,
     rng: np.random.Generator | None = None,
@@ -29,9 +30,10 @@ def corrupt(
     `pixels` is `(H, W)` or `(H, W, C)`, without alpha. uint8 and uint16 come back as they went in, each at
     its full precision (clipping and rounding are implied). Floats in [0, 1] come back as float32: clipped to
     [0, 1] if `clip`, then rounded to multiples of 1/255 if `quantise`. Exactly one of `seed` and `rng` is
-    given. Units: see `grainless.noise`. Raises InputError for arrays or options that cannot be used, and
-    NoiseError for a number of channels that the noise does not take.
+    given. `noise` may be its text form; units: see `grainless.noise`. Raises InputError for arrays or options
+    that cannot be used, and NoiseError for a wrong text or a number of channels that the noise does not take.
     """
+    noise = parse_noise(noise) if isinstance(noise, str) else noise
     generator = _generator(seed, rng)
     _check_pixels(pixels)
     full = _FULL_RANGE.get(pixels.dtype.newbyteorder("="))
