@@ -1,4 +1,4 @@
-"""Folders of pictures, splits, and the store of decoded pixels."""
+"""The store of decoded pixels."""
 
 from __future__ import annotations
 
@@ -8,89 +8,18 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import tiny_runs
-from grainless import datasets
-from grainless.datasets import PictureRequirement, PixelStore, find_pictures, split_names, store_pixels
+from grainless.datasets import PictureRequirement, PixelStore, store, store_pixels
 from grainless.errors import DataError
 from grainless.picture import Metadata, Picture, write_picture
 
 ANY = PictureRequirement()
-NAMES = st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=2, max_size=60, unique=True)
 
 
 @pytest.fixture
 def folder(tmp_path):
     return tiny_runs.pictures(tmp_path / "pictures", count=4)
-
-
-def test_find_pictures_is_recursive_sorted_and_skips_other_files(folder):
-    (folder / "notes.txt").write_text("x")
-    (folder / "a" / "deep").mkdir()
-    (folder / "a" / "deep" / "X.PNG").write_bytes(b"")
-    (folder / "folder.png").mkdir()
-    assert find_pictures(folder) == ["a/0.png", "a/2.png", "a/deep/X.PNG", "b/1.png", "b/3.png"]
-
-
-def test_hidden_files_are_no_pictures(folder):
-    (folder / "a" / "._0.png").write_bytes(b"x")
-    (folder / ".thumbnails").mkdir()
-    (folder / ".thumbnails" / "0.png").write_bytes(b"x")
-    assert find_pictures(folder) == ["a/0.png", "a/2.png", "b/1.png", "b/3.png"]
-
-
-def test_find_pictures_needs_a_folder_with_pictures(tmp_path):
-    with pytest.raises(DataError, match="does not exist"):
-        find_pictures(tmp_path / "gone")
-    with pytest.raises(DataError, match="holds no picture"):
-        find_pictures(tmp_path)
-
-
-@settings(deadline=None, max_examples=40)
-@given(names=NAMES, share=st.floats(0.01, 0.9), data=st.data())
-def test_splits_never_overlap_and_do_not_depend_on_order(names, share, data):
-    try:
-        training, validation = split_names(names, share=share)
-    except DataError:
-        return  # all of them fell into the validation share
-    assert set(training) | set(validation) == set(names)
-    assert not set(training) & set(validation)
-    assert training
-    assert validation
-    shuffled = data.draw(st.permutations(names))
-    again = split_names(shuffled, share=share)
-    assert (set(again[0]), again[1]) == (set(training), validation)
-
-
-@settings(deadline=None, max_examples=40)
-@given(names=NAMES, extra=st.text(st.characters(codec="utf-8"), min_size=1))
-def test_a_split_does_not_depend_on_other_files(names, extra):
-    try:
-        before, after = split_names(names, share=0.5), split_names([*names, extra], share=0.5)
-    except DataError:
-        return
-    # Where nothing falls into the share one picture is taken all the same: that one may change.
-    if len(before[1]) > 1:
-        assert set(before[1]) - {extra} == set(after[1]) - {extra}
-
-
-def test_share_is_about_what_is_asked_for():
-    _, validation = split_names([f"{number}.png" for number in range(4000)], share=0.05)
-    assert 150 < len(validation) < 250
-
-
-def test_listed_names_are_the_validation_set():
-    names = ["a", "b", "c", "d"]
-    assert split_names(names, listed=["c", "gone", "a"]) == (["b", "d"], ["a", "c"])
-    assert split_names(names, listed=["gone"]) == split_names(names)
-
-
-@pytest.mark.parametrize(("names", "listed"), [(["a"], []), (["a", "b"], ["a", "b"])])
-def test_split_leaves_something_to_train_on(names, listed):
-    with pytest.raises(DataError, match="No picture is left for training"):
-        split_names(names, listed=listed)
 
 
 def test_store_round_trip(folder, tmp_path):
@@ -143,9 +72,9 @@ def test_none_left_is_an_error(folder, tmp_path):
 def decoded(monkeypatch):
     """The names that are decoded from now on."""
     names = []
-    original = datasets.decode_8bit
+    original = store.decode_8bit
     monkeypatch.setattr(
-        datasets,
+        store,
         "decode_8bit",
         lambda path, requirement: names.append(path.name) or original(path, requirement),
     )
@@ -183,10 +112,10 @@ def test_store_is_made_anew_after_a_change(folder, tmp_path, monkeypatch, change
     store_pixels(folder, tmp_path / "s", requirement=ANY)
     change(folder, tmp_path / "s")
     names = decoded(monkeypatch)
-    store = store_pixels(folder, tmp_path / "s", requirement=ANY)
-    assert len(names) == len(store) >= 4
+    made = store_pixels(folder, tmp_path / "s", requirement=ANY)
+    assert len(names) == len(made) >= 4
     expected = tiny_runs.pixels_for("new" if change is change_file else "a/0.png")
-    np.testing.assert_array_equal(store[0], expected)
+    np.testing.assert_array_equal(made[0], expected)
 
 
 def test_store_is_made_anew_for_another_requirement(folder, tmp_path, monkeypatch):
@@ -217,7 +146,7 @@ def test_full_disk(folder, tmp_path, monkeypatch):
     def full(path, data):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(datasets, "replace_file", full)
+    monkeypatch.setattr(store, "replace_file", full)
     with pytest.raises(DataError, match="cannot be stored; got No space left"):
         store_pixels(folder, tmp_path / "s", requirement=ANY)
     assert not (tmp_path / "s" / "index.json").exists()
@@ -227,3 +156,13 @@ def test_index_is_plain_json(folder, tmp_path):
     store_pixels(folder, tmp_path / "s", requirement=ANY)
     index = json.loads((tmp_path / "s" / "index.json").read_text())
     assert index.keys() == {"fingerprint", "names", "shapes", "skipped"}
+
+
+def test_a_store_that_is_made_anew_never_writes_into_a_shared_file(folder, tmp_path):
+    first = store_pixels(folder, tmp_path / "s", requirement=ANY)
+    os.link(tmp_path / "s" / "pixels.u8", tmp_path / "shared.u8")
+    before = (tmp_path / "shared.u8").read_bytes()
+    change_file(folder, tmp_path / "s")
+    store_pixels(folder, tmp_path / "s", requirement=ANY)
+    assert (tmp_path / "shared.u8").read_bytes() == before
+    np.testing.assert_array_equal(first[0], tiny_runs.pixels_for("a/0.png"))
