@@ -22,6 +22,7 @@ from grainless.noise import (
     Poisson,
     RandomImpulse,
     SaltPepper,
+    Scattered,
     Speckle,
     corrupt,
     parse_noise,
@@ -35,6 +36,7 @@ EVERY_NOISE = [
     SaltPepper(0.3),
     SaltPepper(0.3, 0.2, "channel", near=5),
     RandomImpulse(0.3),
+    Scattered(300),
     Gaussian(25),
     Poisson(30),
     Speckle(0.1),
@@ -113,7 +115,9 @@ def test_every_noise_is_fast_enough_for_training(noise: Noise, rng):
 
 
 @pytest.mark.parametrize(
-    "noise", [SaltPepper(0), RandomImpulse(0, "channel"), Gaussian(0), Speckle(0), Clean()], ids=str
+    "noise",
+    [SaltPepper(0), RandomImpulse(0, "channel"), Scattered(0), Gaussian(0), Speckle(0), Clean()],
+    ids=str,
 )
 def test_no_strength_changes_nothing(noise: Noise, rng):
     np.testing.assert_array_equal(noise.apply(scene(), rng), scene())
@@ -176,6 +180,50 @@ def test_random_impulses_are_uniform(per, rng):
     assert all(near(share, 0.1, share_error(0.1, 0.4 * independent)) for share in shares)
     one_value = (noisy == noisy[..., :1]).all()
     assert one_value == (per == "pixel")
+
+
+def test_scattered_hits_the_density_of_the_published_fer2013_studies():
+    noisy = [Scattered(492).apply(flat(0.5, side=128), np.random.default_rng(seed)) for seed in range(200)]
+    hit = np.array([(picture[..., 0] != 0.5).mean() for picture in noisy])
+    # Each of 984 draws with replacement misses a place with 1 - 1/127^2.
+    expected = (1 - (1 - 127**-2) ** 984) * 127**2 / 128**2
+    assert expected == pytest.approx(0.0583, abs=1e-4)
+    assert near(hit.mean(), expected, share_error(expected, 200 * 128**2))
+    assert abs(hit - 0.058).max() < 0.003
+
+
+def test_scattered_is_exact_whole_pixels_drawn_as_documented():
+    noisy = Scattered(30).apply(flat(0.5, side=20), np.random.default_rng(4))
+    generator, expected = np.random.default_rng(4), flat(0.5, side=20)
+    for level in (1.0, 0.0):
+        rows, columns = generator.integers(0, 19, 30), generator.integers(0, 19, 30)
+        for row, column in zip(rows, columns, strict=True):
+            expected[row, column] = level
+    np.testing.assert_array_equal(noisy, expected)
+    assert (noisy == noisy[..., :1]).all()
+
+
+def test_scattered_never_hits_the_last_row_and_column_and_pepper_lies_over_salt(rng):
+    # With so many draws every place that can be hit is, by both.
+    noisy = Scattered(5000).apply(flat(0.5, side=8), rng)
+    assert (noisy[:-1, :-1] == 0).all()
+    assert (noisy[-1] == 0.5).all()
+    assert (noisy[:, -1] == 0.5).all()
+
+
+def test_scattered_hits_about_as_much_salt_as_pepper(rng):
+    noisy = Scattered(8000).apply(flat(0.5, 1), rng)
+    places = (SIDE - 1) ** 2
+    hit = 1 - (1 - 1 / places) ** 8000
+    assert near((noisy == 0).sum() / places, hit, share_error(hit, places))
+    white = hit * (1 - hit)
+    assert near((noisy == 1).sum() / places, white, share_error(white, places))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 9, 3), (9, 1, 1)])
+def test_scattered_has_no_place_in_a_single_row_or_column(shape, rng):
+    values = np.full(shape, 0.5, np.float32)
+    np.testing.assert_array_equal(Scattered(100).apply(values, rng), values)
 
 
 # ---- counting and reading light

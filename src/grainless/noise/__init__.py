@@ -9,6 +9,7 @@ whatever the depth of the file: one noise text does the same visible harm to 8-b
       :salt=0.3               share of the hits that become white        the same          the same
       :near=5                 distance from the extremes, up to, /255    0..5, 250..255    x 257
     impulse:0.1               share of pixels set to a random value      0..255            0..65535
+    scattered:492             places that become white, as many black    0 and 255         0 and 65535
     gaussian:25               standard deviation, 255 = full range       25 levels         25 x 257 levels
     poisson:30                events counted at full white               30 at 255         30 at 65535
     speckle:0.1               variance of the factor's deviation from 1  the same          the same
@@ -22,7 +23,7 @@ count values below 0 as 0; `corrupt` clips and rounds at the end, as told.
 """
 
 from grainless.noise.corruption import corrupt, seed_for
-from grainless.noise.impulse import RandomImpulse, SaltPepper
+from grainless.noise.impulse import RandomImpulse, SaltPepper, Scattered
 from grainless.noise.jpeg import Jpeg
 from grainless.noise.model import Chain, Clean, Noise, Parameter
 from grainless.noise.sensor import Camera, Gaussian, Poisson, Speckle
@@ -41,6 +42,7 @@ __all__ = [
     "Poisson",
     "RandomImpulse",
     "SaltPepper",
+    "Scattered",
     "Speckle",
     "corrupt",
     "parse_noise",

@@ -69,3 +69,34 @@ class RandomImpulse(Noise):
         """Return `values` with impulses, float32 `(H, W, C)`."""
         hit = _draw(values, self.per, rng) < self.density
         return np.where(hit, _draw(values, self.per, rng), values)
+
+
+@dataclass(frozen=True)
+class Scattered(Noise):
+    """`count` places become white, then `count` places black, in all channels.
+
+    Places are drawn uniformly and with replacement, and black overwrites white, so that up to 2 `count`
+    pixels are hit; the last row and the last column never are. A number and not a share: it hits a small
+    picture harder. 492 hits 5.8 % of 128 x 128 pixels. Some published denoisers of FER2013 faces were
+    trained and measured so.
+    """
+
+    count: int
+
+    name = "scattered"
+    example = "scattered:492"
+    parameters = (
+        Parameter("count", 0, 10_000_000, "places that become white, and as many black", integer=True),
+    )
+
+    def apply(self, values: Values, rng: np.random.Generator) -> Values:
+        """Return `values` with impulses, float32 `(H, W, C)`."""
+        noisy = values.copy()
+        height, width = values.shape[:2]
+        if min(height, width) < 2:
+            return noisy  # there is no place but in the last row or column
+        for level in (1, 0):
+            rows = rng.integers(0, height - 1, int(self.count))
+            columns = rng.integers(0, width - 1, int(self.count))
+            noisy[rows, columns] = level
+        return noisy
