@@ -140,6 +140,100 @@ def test_mask_interpolate_reaches_across_a_long_gap():
     assert (mask_interpolate(plane) == 77).all()
 
 
+# ---- floats
+
+IMPULSE_FILTERS = {
+    "median": median,
+    "adaptive_median": adaptive_median,
+    "mask_interpolate": mask_interpolate,
+}
+
+
+@pytest.mark.parametrize("shape", [(21, 18), (21, 18, 3)])
+@pytest.mark.parametrize("name", ["adaptive_median", "mask_interpolate"])
+def test_float_filters_keep_what_is_no_impulse_to_the_last_bit(rng, name, shape):
+    # No multiples of 1/255, and neither black nor white.
+    ramp = np.linspace(0.2, 0.7, 18).reshape((1, 18, 1)[: len(shape)])
+    smooth = (ramp + rng.uniform(0, 0.01, shape)).astype(np.float32)
+    noisy = corrupt(smooth, parse_noise("salt-pepper:0.3:channel"), rng=rng, quantise=False)
+    hit = np.isin(noisy, (0, 1))
+    restored = IMPULSE_FILTERS[name](noisy)
+    assert restored.dtype == np.float32
+    assert not np.isin(restored, (0, 1)).any()
+    assert psnr(smooth, restored) > psnr(smooth, noisy) + 15
+    if name == "mask_interpolate":
+        assert np.array_equal(restored[~hit], smooth[~hit])
+    else:
+        assert np.isin(restored, noisy).all()  # a median is one of its values
+
+
+@pytest.mark.parametrize("name", ["median", "adaptive_median"])
+@pytest.mark.parametrize("density", [0.1, 0.6])
+def test_filters_that_pick_values_do_on_floats_what_they_do_on_levels(rng, name, density):
+    levels = corrupt(
+        rng.integers(90, 110, (17, 14, 3), dtype=np.uint8), parse_noise(f"salt-pepper:{density}"), rng=rng
+    )
+    floats = levels.astype(np.float32) / np.float32(255)
+    expected = IMPULSE_FILTERS[name](levels).astype(np.float32) / np.float32(255)
+    assert np.array_equal(IMPULSE_FILTERS[name](floats), expected)
+
+
+@pytest.mark.parametrize("max_size", [3, 7, 13])
+def test_adaptive_median_of_floats_equals_plain_loops(rng, max_size):
+    plane = np.round(rng.uniform(0.3, 0.6, (15, 13)), 2)
+    noisy = corrupt(plane.astype(np.float32), parse_noise("salt-pepper:0.7"), rng=rng, quantise=False)
+    ranks = np.unique(noisy, return_inverse=True)
+    # The order of the values is all that counts, so whole numbers in the same order do the same.
+    assert ranks[0][[0, -1]].tolist() == [0, 1]
+    levels = ranks[1].reshape(noisy.shape).astype(np.uint8)
+    expected = ranks[0][adaptive_median_by_loops(levels, max_size)]
+    assert np.array_equal(adaptive_median(noisy, max_size=max_size), expected)
+
+
+def test_mask_interpolate_of_floats_is_the_unrounded_average(photograph):
+    plane = (np.clip(photograph[..., 1], 1, 254) / 255).astype(np.float32)
+    plane[40, 50] = 1
+    good = (plane < 1).astype(float)
+    expected = ndimage.gaussian_filter(good * plane, 0.5) / ndimage.gaussian_filter(good, 0.5)
+    restored = mask_interpolate(plane)
+    assert restored[40, 50] == pytest.approx(expected[40, 50], abs=1e-6)
+    assert restored[40, 50] * 255 != np.rint(restored[40, 50] * 255)
+
+
+@given(st.floats(0.01, 0.99), st.floats(0, 1), st.integers(0, 1000))
+@settings(max_examples=30, deadline=None)
+def test_mask_interpolate_restores_a_flat_float_picture_from_any_density(level, density, seed):
+    flat = np.full((13, 40), level, np.float32)
+    noisy = corrupt(flat, parse_noise(f"salt-pepper:{density:.3f}"), seed=seed, quantise=False)
+    expected = noisy if np.isin(noisy, (0, 1)).all() else flat
+    assert np.abs(mask_interpolate(noisy) - expected).max() < 1e-6
+
+
+@pytest.mark.parametrize("name", SIGMA_FILTERS)
+def test_float_answers_are_those_for_8_bit_without_the_rounding(photograph, name):
+    noisy = corrupt(photograph, parse_noise("gaussian:25"), seed=5)
+    floats = SIGMA_FILTERS[name](noisy.astype(np.float32) / np.float32(255), sigma=25)
+    assert np.abs(floats * 255 - SIGMA_FILTERS[name](noisy, sigma=25)).max() <= 0.5001
+    assert len(np.unique(floats)) > 256
+
+
+def test_the_noise_level_of_floats_is_on_the_255_scale_too(photograph):
+    noisy = corrupt(photograph, parse_noise("gaussian:25"), seed=5)
+    assert estimate_sigma(noisy.astype(np.float32) / np.float32(255)) == pytest.approx(
+        estimate_sigma(noisy), abs=1e-4
+    )
+
+
+@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize(("value", "got"), [(1.01, "to 1.01"), (-0.1, "from -0.1"), (np.nan, "nan")])
+def test_floats_out_of_range_are_refused(name, value, got):
+    pixels = np.full((4, 4), 0.5, np.float32)
+    pixels[1, 2] = value
+    filter_ = BASELINES[name]
+    with pytest.raises(InputError, match=rf"cannot use these pixels; got values.*{got}.*Clip them"):
+        filter_.run(pixels, sigma=12.0) if filter_.needs_sigma else filter_.run(pixels)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_filters_equal_scikit_image_with_the_stated_parameters(photograph, channels):
     noisy = corrupt(photograph[..., :channels], parse_noise("gaussian:25"), seed=5)
@@ -185,13 +279,16 @@ def test_the_noise_level_is_estimated(rng):
 
 @pytest.mark.parametrize("name", BASELINES)
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (1, 7, 3), (5, 4, 1), (30, 20), (30, 20, 3)])
-def test_every_filter_keeps_shape_dtype_and_its_input(rng, name, shape):
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_every_filter_keeps_shape_dtype_and_its_input(rng, name, shape, dtype):
     pixels = rng.integers(0, 256, shape, dtype=np.uint8)
+    if dtype == np.float32:
+        pixels = pixels / np.float32(255)
     before = pixels.copy()
     filter_ = BASELINES[name]
     restored = filter_.run(pixels, sigma=12.0) if filter_.needs_sigma else filter_.run(pixels)
     assert restored.shape == shape
-    assert restored.dtype == np.uint8
+    assert restored.dtype == dtype
     assert np.array_equal(pixels, before)
 
 
@@ -202,7 +299,7 @@ def test_every_filter_keeps_shape_dtype_and_its_input(rng, name, shape):
 )
 def test_every_filter_refuses_other_arrays(name, pixels):
     filter_ = BASELINES[name]
-    with pytest.raises(InputError, match=r"cannot use these pixels; got .* expected uint8 of shape \(H, W\)"):
+    with pytest.raises(InputError, match=r"cannot use these pixels; got .* expected uint8 or float32 of"):
         filter_.run(pixels, sigma=12.0) if filter_.needs_sigma else filter_.run(pixels)
 
 

@@ -7,21 +7,29 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import ndimage, signal
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
+from torchmetrics.functional.image import peak_signal_noise_ratio as pooled_psnr
 
 from grainless.errors import InputError, MissingExtraError
 from grainless.metrics import (
     EXACT_PSNR,
     FILE_8BIT,
+    GOLBAR,
+    PROTOCOLS,
+    SINAARABI,
     Protocol,
     Scores,
+    average_scores,
     mean_scores,
     mse,
     psnr,
     scores,
+    sharpness,
     ssim,
     to_8bit,
 )
@@ -110,6 +118,73 @@ def test_no_scores_have_no_mean():
         mean_scores(iter([]))
 
 
+def overshooting(rng, count, shape):
+    """Clean float pictures, and restored ones that leave [0, 1]."""
+    clean = rng.random((count, *shape))
+    return clean, clean + rng.normal(0, 0.2, clean.shape) * rng.uniform(0.1, 2, (count, 1, 1, 1))
+
+
+def test_the_golbar_protocol_is_the_loop_of_the_published_code(rng):
+    clean, restored = overshooting(rng, 37, (12, 14, 3))
+    each = [scores(one, two, GOLBAR) for one, two in zip(clean, restored, strict=True)]
+    batches = [slice(start, start + 16) for start in range(0, 37, 16)]
+    expected = [
+        float(pooled_psnr(torch.from_numpy(restored[part]), torch.from_numpy(clean[part]), data_range=1.0))
+        for part in batches
+    ]
+    found = average_scores(each, GOLBAR)
+    assert found.psnr == pytest.approx(np.mean(expected), abs=1e-5)  # the oracle's constants are float32
+    assert found.psnr < mean_scores(each).psnr  # the worst picture of a batch weighs most
+    clipped = np.clip(restored, 0, 1)
+    oracle = [
+        structural_similarity(one, two, data_range=1.0, channel_axis=-1, win_size=7)
+        for one, two in zip(clean, clipped, strict=True)
+    ]
+    assert found.ssim == pytest.approx(np.mean(oracle), abs=1e-12)
+    assert found.mse == pytest.approx(np.mean((clean - restored) ** 2))
+
+
+def test_the_sinaarabi_protocol_is_scikit_image_at_its_defaults(rng):
+    clean, restored = overshooting(rng, 5, (12, 14, 1))
+    each = [scores(one[..., 0], two[..., 0], SINAARABI) for one, two in zip(clean, restored, strict=True)]
+    for one, two, found in zip(clean[..., 0], restored[..., 0], each, strict=True):
+        assert found.psnr == pytest.approx(peak_signal_noise_ratio(one, two, data_range=1), abs=1e-9)
+        assert found.ssim == pytest.approx(structural_similarity(one, two, data_range=1), abs=1e-12)
+    assert average_scores(each, SINAARABI) == mean_scores(each)
+
+
+def test_one_psnr_over_all_pictures_is_that_of_all_errors(rng):
+    clean, restored = overshooting(rng, 7, (9, 9, 1))
+    pooled = Protocol("all", eight_bit=False, clip=False, ssim_uniform=7, psnr_over=None)
+    each = [scores(one, two, pooled) for one, two in zip(clean, restored, strict=True)]
+    assert average_scores(each, pooled).psnr == pytest.approx(
+        peak_signal_noise_ratio(clean, restored, data_range=1), abs=1e-9
+    )
+
+
+@given(st.lists(st.floats(1e-9, 1), min_size=1, max_size=40), st.integers(1, 50))
+def test_a_psnr_over_more_pictures_is_never_higher_in_one_batch(errors, size):
+    each = [Scores(-10 * math.log10(error), 0.5, error) for error in errors]
+    batched = average_scores(each, Protocol("b", eight_bit=False, clip=False, psnr_over=size))
+    assert batched.psnr <= mean_scores(each).psnr + 1e-9 or len(errors) > size
+    assert min(row.psnr for row in each) - 1e-9 <= batched.psnr <= max(row.psnr for row in each) + 1e-9
+    assert (batched.ssim, batched.mse) == (mean_scores(each).ssim, mean_scores(each).mse)
+
+
+def test_exact_matches_count_in_a_batch_as_no_error():
+    exact, other = Scores(math.inf, 1.0, 0.0), Scores(20.0, 0.5, 0.01)
+    pairs = Protocol("pairs", eight_bit=False, clip=False, psnr_over=2)
+    found = average_scores([exact, other, exact, exact, other], pairs)
+    assert found.psnr == pytest.approx((-10 * math.log10(0.005) + EXACT_PSNR + 20) / 3)
+    with pytest.raises(InputError, match="no scores to average"):
+        average_scores([], pairs)
+
+
+def test_averages_of_the_file_protocol_are_means_per_image():
+    each = [Scores(30.0, 0.9, 0.001), Scores(math.inf, 1.0, 0.0)]
+    assert average_scores(iter(each)) == mean_scores(each)
+
+
 @given(st.integers(0, 65535))
 def test_16_bit_goes_to_the_nearest_8_bit_level(value):
     found = int(to_8bit(np.array([[value]], np.uint16))[0, 0])
@@ -141,6 +216,36 @@ def test_the_stamp_tells_all_that_changes_a_number():
     )
     assert "float, not clipped" in FLOAT.stamp
     assert Protocol("file-8bit", eight_bit=True, clip=True, ssim_sigma=2).stamp != FILE_8BIT.stamp
+
+
+def test_the_stamps_of_the_published_protocols_tell_what_is_special():
+    assert GOLBAR.stamp == (
+        "golbar-fer2013: float, not clipped, all channels jointly, mean of PSNR per 16 images, "
+        "SSIM uniform 7 px of clipped values per channel"
+    )
+    assert SINAARABI.stamp == (
+        "sinaarabi-fer2013: float, not clipped, all channels jointly, mean of PSNR per image, "
+        "SSIM uniform 7 px per channel"
+    )
+    assert "PSNR of the MSE over all images" in Protocol("p", eight_bit=True, clip=True, psnr_over=None).stamp
+
+
+def test_protocols_are_found_by_the_name_that_their_stamp_begins_with():
+    assert PROTOCOLS == {"file-8bit": FILE_8BIT, "golbar-fer2013": GOLBAR, "sinaarabi-fer2013": SINAARABI}
+    assert all(protocol.stamp.startswith(f"{name}: ") for name, protocol in PROTOCOLS.items())
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"psnr_over": 0}, "share one PSNR is not valid; got 0; expected 1 or more, or None"),
+        ({"ssim_uniform": 6}, "SSIM's window is not valid; got 6; expected an odd number of pixels from 3"),
+        ({"ssim_uniform": 1}, "SSIM's window is not valid; got 1"),
+    ],
+)
+def test_wrong_protocols_are_refused(fields, message):
+    with pytest.raises(InputError, match=message):
+        Protocol("wrong", eight_bit=False, clip=False, **fields)
 
 
 def test_an_8bit_protocol_must_clip():
@@ -178,3 +283,82 @@ def test_without_scikit_image_ssim_names_the_extra_and_psnr_works(monkeypatch):
     assert psnr(clean, clean) == math.inf
     with pytest.raises(MissingExtraError, match=r'SSIM needs .* pip install "grainless\[evaluate\]"'):
         ssim(clean, clean)
+
+
+# ---- sharpness
+
+
+@pytest.fixture(scope="module")
+def detailed():
+    """A float picture with energy at all frequencies."""
+    generator = np.random.default_rng(5)
+    return np.clip(ndimage.gaussian_filter(generator.normal(0.5, 0.5, (64, 80, 3)), (0.6, 0.6, 0)), 0, 1)
+
+
+def test_sharpness_of_the_same_picture_is_one(detailed):
+    assert sharpness(detailed, detailed.copy()) == 1
+    levels = to_8bit(detailed)
+    assert sharpness(levels, (levels / 255).astype(np.float32)) == pytest.approx(1, abs=1e-6)
+
+
+def test_blur_lowers_sharpness_and_noise_raises_it(detailed, rng):
+    blurred = [
+        sharpness(detailed, ndimage.gaussian_filter(detailed, (sigma, sigma, 0))) for sigma in (0.4, 0.7, 1.5)
+    ]
+    assert 1 > blurred[0] > blurred[1] > blurred[2] > 0
+    noisy = [sharpness(detailed, detailed + rng.normal(0, sigma, detailed.shape)) for sigma in (0.05, 0.2)]
+    assert 1 < noisy[0] < noisy[1]
+
+
+@given(st.floats(0.1, 3), st.floats(-0.5, 0.5))
+def test_sharpness_is_the_square_of_contrast_and_ignores_brightness(detailed, factor, offset):
+    assert sharpness(detailed, factor * detailed + offset) == pytest.approx(factor**2, rel=1e-6)
+
+
+def test_sharpness_equals_the_periodogram_of_scipy(rng):
+    clean, restored = rng.random((2, 31, 31))
+    window = signal.windows.hann(33)[1:-1]
+
+    def energy(plane):
+        values = (plane - plane.mean()) * np.outer(window, window)
+        across = np.broadcast_to(np.fft.fftfreq(31), (31, 31))
+        power = [[abs(value) ** 2 for value in line] for line in np.fft.fft(np.fft.fft(values).T).T]
+        return np.array(power)[across**2 + across.T**2 > 0.25**2].sum()
+
+    assert sharpness(clean, restored) == pytest.approx(energy(restored) / energy(clean))
+
+
+@pytest.mark.parametrize(("cycles", "counts"), [(0.1, False), (0.2, False), (0.3, True), (0.45, True)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_sharpness_looks_above_half_of_what_pixels_hold(detailed, cycles, counts, axis):
+    wave = 0.3 * np.cos(2 * np.pi * cycles * np.arange(detailed.shape[axis]))
+    striped = detailed + np.expand_dims(wave, (1 - axis, 2))
+    assert (sharpness(detailed, striped) > 1.05) == counts
+
+
+def test_sharpness_is_that_of_the_luma(rng):
+    planes = rng.random((20, 20, 3))
+    assert sharpness(planes, planes[..., ::-1]) != pytest.approx(1)
+    gray = planes @ np.array([0.299, 0.587, 0.114])
+    other = rng.random((20, 20))
+    stacked = np.stack([other] * 3, axis=-1)
+    assert sharpness(planes, stacked) == pytest.approx(sharpness(gray, other))
+    assert sharpness(other[..., None], gray[..., None]) == pytest.approx(sharpness(other, gray))
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (16, 16, 3), (1, 1), (1, 9, 3)])
+def test_sharpness_of_flat_pictures(shape):
+    dark, light = np.full(shape, 3, np.uint8), np.full(shape, 0.7, np.float32)
+    assert sharpness(dark, dark) == sharpness(dark, light) == 1
+    if max(shape[:2]) > 1:
+        noisy = dark.copy()
+        noisy[:, ::2] = 90
+        assert sharpness(dark, noisy) == math.inf
+        assert sharpness(noisy, dark) == pytest.approx(0, abs=1e-9)
+
+
+def test_sharpness_refuses_what_cannot_be_compared():
+    with pytest.raises(InputError, match="differ in shape"):
+        sharpness(np.zeros((4, 4)), np.zeros((4, 5)))
+    with pytest.raises(InputError, match="NaN or infinity"):
+        sharpness(np.zeros((4, 4)), np.full((4, 4), np.nan))

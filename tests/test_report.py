@@ -10,7 +10,7 @@ import pytest
 from grainless.datasets import Skipped
 from grainless.errors import InputError
 from grainless.evaluation import Data, Evaluation, MethodInfo, PictureScores, Row, Run
-from grainless.metrics import FILE_8BIT, Scores
+from grainless.metrics import FILE_8BIT, GOLBAR, Scores
 from grainless.report import GAP, GRAY, LABEL_HEIGHT, SheetRow, contact_sheet, markdown_table
 
 
@@ -46,6 +46,21 @@ def result():
 def table_of(text):
     lines = [line for line in text.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_another_average_is_shown_beside_the_mean_per_image(result):
+    rows = tuple(
+        dataclasses.replace(row, psnr_per_image=row.mean.psnr + 0.126)
+        for row in result.rows
+        if row.noise == "clean"
+    )
+    batched = dataclasses.replace(result, protocol=GOLBAR, stamp=GOLBAR.stamp, rows=rows)
+    text = markdown_table([batched])
+    assert GOLBAR.stamp in text
+    assert "- Mean of PSNR per image instead, in dB: noisy on clean 100.13, universal on clean 50.13." in text
+    # In a batch an exact match is an error of 0, and not 100 dB.
+    assert "- Pictures that came back exactly: noisy on clean 1." in text
+    assert "per image instead" not in markdown_table([result])
 
 
 def test_the_table_has_a_row_per_noise_and_a_column_per_method(result):

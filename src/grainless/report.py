@@ -102,7 +102,16 @@ def _notes(evaluation: Evaluation, command: str) -> list[str]:
     notes += _level_notes(evaluation.rows)
     exact = [f"{row.method} on {row.noise} {row.exact}" for row in evaluation.rows if row.exact]
     if exact:
-        notes.append(f"- Pictures that came back exactly, counted as {EXACT_PSNR:g} dB: {', '.join(exact)}.")
+        # Elsewhere their error, 0, goes into a batch with that of others.
+        counted = f", counted as {EXACT_PSNR:g} dB" if evaluation.protocol.psnr_over == 1 else ""
+        notes.append(f"- Pictures that came back exactly{counted}: {', '.join(exact)}.")
+    per_image = [
+        f"{row.method} on {row.noise} {row.psnr_per_image:.2f}"
+        for row in evaluation.rows
+        if row.psnr_per_image is not None
+    ]
+    if per_image:
+        notes.append(f"- Mean of PSNR per image instead, in dB: {', '.join(per_image)}.")
     if evaluation.data.skipped:
         notes.append(
             f"- Not measured: {'; '.join(f'{item.name} ({item.reason})' for item in evaluation.data.skipped)}"

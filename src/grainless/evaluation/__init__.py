@@ -3,6 +3,8 @@
     result = evaluate("photos", ["gaussian:25"], methods=["median", "universal"])
     result.save("photos.json")
 
+What is measured on is a folder, or any `PictureSource`; how, a `metrics.Protocol`.
+
 The JSON form carries `"version": 1`. Fields may be added under the same version, and readers ignore those
 they do not know; removing a field or changing its meaning raises the version, and other versions are refused.
 A PSNR of `null` is an exact match (infinite).
@@ -20,6 +22,7 @@ from grainless.evaluation.results import (
     load,
     merge,
 )
+from grainless.evaluation.sources import PictureSource
 
 __all__ = [
     "DEFAULT_METHODS",
@@ -29,6 +32,7 @@ __all__ = [
     "Method",
     "MethodInfo",
     "PictureScores",
+    "PictureSource",
     "Row",
     "Run",
     "as_method",

@@ -40,7 +40,7 @@ class MethodInfo:
 
 @dataclass(frozen=True)
 class PictureScores:
-    """The scores of one picture, which goes by its name relative to the data folder."""
+    """The scores of one picture, which goes by its name, in a folder relative to it."""
 
     name: str
     scores: Scores
@@ -54,7 +54,7 @@ class Row:
     noise: str
     """In the text form that `parse_noise` reads."""
     mean: Scores
-    """Means over the pictures, in which every PSNR counts at most `metrics.EXACT_PSNR`."""
+    """Means over the pictures as the protocol takes them; every PSNR counts at most `metrics.EXACT_PSNR`."""
     exact: int
     """How many pictures came back exactly as they were before the noise."""
     sigma: Literal["none", "told", "estimated"]
@@ -62,6 +62,8 @@ class Row:
     seconds_per_megapixel: float
     """Of the method alone; conversions and tile overhead are included."""
     pictures: tuple[PictureScores, ...]
+    psnr_per_image: float | None = None
+    """Mean of the pictures' own PSNRs where the protocol's `mean.psnr` is another average, else None."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Data:
     """Which pictures were measured."""
 
     name: str
-    """Name of the folder, without the way to it."""
+    """Name of the folder, without the way to it, or of the source."""
     pictures: int
     checksum: str
     """SHA-256 over names and pixels: two results with the same one saw the same clean pictures."""
@@ -88,7 +90,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of methods on noises over one folder, and all that is needed to get them again."""
+    """Scores of methods on noises over one set of pictures, and all that is needed to get them again."""
 
     protocol: Protocol
     stamp: str

@@ -1,0 +1,126 @@
+"""Where the clean pictures come from: a folder of files, or anything that yields them by name."""
+
+from __future__ import annotations
+
+import hashlib
+import typing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainless.datasets import PictureRequirement, Skipped, decode_8bit, find_pictures
+from grainless.errors import DataError, InputError
+from grainless.evaluation.results import Data
+from grainless.metrics import Protocol, to_8bit
+
+Pixels = NDArray[Any]
+"""uint8, or float32 in [0, 1]."""
+
+_Offer = tuple[str, Pixels | None, str]
+"""A picture's name, its pixels (H, W, C) or None, and why there are none."""
+
+
+@typing.runtime_checkable
+class PictureSource(typing.Protocol):
+    """Clean pictures by name, such as faces that are resized on the way."""
+
+    @property
+    def name(self) -> str:
+        """What the results call these pictures; two sources with different pictures need two names."""
+
+    def __len__(self) -> int:
+        """Return how many pictures there are."""
+
+    def __iter__(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Yield name and pixels, uint8 or float32 in [0, 1], (H, W) or (H, W, C); each name once."""
+
+
+class Intake:
+    """The clean pictures on their way into a measurement, and what became of them."""
+
+    def __init__(self, data: str | Path | PictureSource, protocol: Protocol) -> None:
+        """Look the pictures up; raises DataError for a folder without any, InputError for neither of both."""
+        self.done = 0
+        self.skipped: list[Skipped] = []
+        self._protocol = protocol
+        self._digest = hashlib.sha256()
+        # Smaller pictures have no SSIM.
+        requirement = PictureRequirement(min_side=protocol.ssim_window)
+        if isinstance(data, str | Path):
+            folder = Path(data)
+            names = find_pictures(folder)
+            self.place, self.name, self._count = str(folder), folder.resolve().name, len(names)
+            self._offers = _from_folder(folder, names, requirement)
+        elif not isinstance(data, PictureSource):
+            raise InputError(
+                "There are no pictures to measure on",
+                got=type(data).__name__,
+                expected="a folder, or a source with a name, a length and pictures by name",
+            )
+        else:
+            self.place, self.name, self._count = data.name, data.name, len(data)
+            self._offers = _from_source(data, requirement)
+
+    def expected(self, limit: int | None) -> int:
+        """Return how many pictures there will be, as far as is known by now."""
+        left = self._count - len(self.skipped)
+        return left if limit is None else min(limit, left)
+
+    def clean(self, limit: int | None) -> Iterator[tuple[str, Pixels]]:
+        """Yield name and (H, W, C) of the first pictures that can be measured, all without a limit.
+
+        uint8 under an 8-bit protocol, else float32 in [0, 1]. Raises DataError for a source's wrong pixels.
+        """
+        while self.done != limit:
+            offer = next(self._offers, None)
+            if offer is None:
+                return
+            name, pixels, fault = offer
+            if pixels is None:
+                self.skipped.append(Skipped(name, fault))
+                continue
+            self._digest.update(f"{name}\n{pixels.shape}\n".encode() + pixels.tobytes())
+            self.done += 1
+            yield name, to_8bit(pixels) if self._protocol.eight_bit else _to_float(pixels)
+
+    def described(self) -> Data:
+        """Return what the results keep of the pictures."""
+        return Data(self.name, self.done, self._digest.hexdigest(), tuple(self.skipped))
+
+
+def _from_folder(folder: Path, names: Sequence[str], requirement: PictureRequirement) -> Iterator[_Offer]:
+    for name in names:
+        pixels, fault = decode_8bit(folder / name, requirement)
+        # Results travel, the way to the folder stays here.
+        yield name, pixels, fault.replace(str(folder / name), name)
+
+
+def _from_source(source: PictureSource, requirement: PictureRequirement) -> Iterator[_Offer]:
+    for name, pixels in source:
+        stacked = _checked(name, pixels)
+        fault = requirement.fault(stacked)
+        yield name, stacked if fault is None else None, fault or ""
+
+
+def _checked(name: str, pixels: Pixels) -> Pixels:
+    """Return a picture of a source as (H, W, C); raises DataError for what is none."""
+    if pixels.dtype not in (np.uint8, np.float32) or pixels.ndim not in (2, 3) or pixels.size == 0:
+        raise DataError(
+            f"The picture {name} cannot be measured",
+            got=f"{pixels.dtype} of shape {pixels.shape}",
+            expected="uint8 or float32 of shape (H, W) or (H, W, C)",
+        )
+    if pixels.dtype == np.float32 and not (pixels.min() >= 0 and pixels.max() <= 1):
+        raise DataError(
+            f"The picture {name} cannot be measured",
+            got=f"values from {pixels.min():g} to {pixels.max():g}",
+            expected="finite values in [0, 1]",
+        )
+    return np.ascontiguousarray(pixels if pixels.ndim == 3 else pixels[..., None])
+
+
+def _to_float(pixels: Pixels) -> NDArray[np.float32]:
+    return pixels.astype(np.float32) / np.float32(255) if pixels.dtype == np.uint8 else pixels
