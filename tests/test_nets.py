@@ -10,7 +10,8 @@ from torch import nn
 from grainless.errors import RecipeError
 from grainless.nets import NETS, build_net
 from grainless.nets.blocks import LEAK, ResidualBlock, stack
-from grainless.nets.universal import SHARP_HIT, SOFT_HIT, ImpulseHint, UniversalNet
+from grainless.nets.hint import SHARP_HIT, SOFT_HIT, ImpulseHint
+from grainless.nets.universal import UniversalNet
 
 TINY = {
     "widths": [8, 8, 8],
@@ -188,7 +189,7 @@ def test_gradient_reaches_every_weight(net):
 
 def test_networks_by_name():
     assert isinstance(build_net("universal"), UniversalNet)
-    assert set(NETS) >= {"universal"}
+    assert set(NETS) == {"bottleneck-unet", "unet", "universal", "upconv"}
     assert isinstance(build_net("universal", TINY), nn.Module)
 
 
@@ -214,3 +215,158 @@ def test_unknown_network():
 def test_wrong_settings(settings, message):
     with pytest.raises(RecipeError, match=message):
         build_net("universal", TINY | settings)
+
+
+UNET, BOTTLENECK, UPCONV = {"width": 4}, {"widths": [4, 6], "bottleneck": 8}, {"widths": [4, 5, 6, 7, 8]}
+FORMS = [
+    ("unet", UNET),
+    ("unet", UNET | {"down": "stride", "skips": False, "channels": 1}),
+    ("unet", UNET | {"output": "sigmoid", "depth": 3}),
+    ("unet", UNET | {"residual": True, "depth": 2}),
+    ("unet", UNET | {"hint": True, "depth": 3, "dropout": 0.0}),
+    ("bottleneck-unet", BOTTLENECK),
+    ("bottleneck-unet", BOTTLENECK | {"residual": True, "skips": False}),
+    ("bottleneck-unet", BOTTLENECK | {"hint": True, "channels": 1}),
+    ("upconv", UPCONV),
+    ("upconv", UPCONV | {"skip": True}),
+    ("upconv", UPCONV | {"hint": True, "channels": 1}),
+    ("upconv", UPCONV | {"hint": True, "skip": True}),
+]
+"""Every network but the universal one, in every form."""
+
+
+@pytest.fixture(params=FORMS, ids=lambda form: " ".join([form[0], *(f"{k}={v}" for k, v in form[1].items())]))
+def form(request):
+    torch.manual_seed(5)
+    return build_net(*request.param)
+
+
+def inputs_for(net, *size, batch=1, seed=0):
+    """What the network takes, for a random picture whose sides are so many strides."""
+    sides = (side * net.stride for side in size)
+    return net.select_inputs(picture(batch, net.channels, *sides, seed=seed), FULL.expand(batch, 2))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5)])
+def test_every_form_answers_in_the_shape_of_the_picture(form, size):
+    inputs = inputs_for(form.eval(), *size, batch=2)
+    with torch.no_grad():
+        answer = form(*inputs)
+        again = form(*inputs)
+    assert answer.shape == inputs[0].shape
+    assert answer.dtype == torch.float32
+    assert torch.equal(answer, again)
+
+
+def test_every_weight_of_every_form_is_trained(form):
+    form.train()(*inputs_for(form, 2, 2, batch=2)).square().mean().backward()
+    assert all(float(weights.grad.abs().sum()) > 0 for weights in form.parameters())
+
+
+def test_every_form_answers_the_same_when_folded(form):
+    form.train()
+    for seed in range(5):
+        form(*inputs_for(form, 2, 2, batch=2, seed=seed))
+    inputs = inputs_for(form.eval(), 2, 3, seed=9)
+    with torch.no_grad():
+        before = form(*inputs)
+        form.fold()
+        form.fold()  # a second time it does nothing
+        torch.testing.assert_close(form(*inputs), before, atol=1e-5, rtol=0)
+
+
+def test_in_use_the_batch_does_not_matter(form):
+    form.eval()
+    inputs = inputs_for(form, 2, 2, batch=3)
+    with torch.no_grad():
+        together, alone = form(*inputs), form(*(part[1:2] for part in inputs))
+    torch.testing.assert_close(together[1:2], alone, atol=1e-5, rtol=0)
+
+
+def test_under_autocast_every_form_answers_in_float32(form):
+    inputs = inputs_for(form.eval(), 2, 2)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        answer = form(*inputs)
+    assert answer.dtype == torch.float32
+
+
+def sharing(channels=3, **settings):
+    """An untrained network of each kind with these settings."""
+    torch.manual_seed(6)
+    own = {"unet": UNET, "bottleneck-unet": BOTTLENECK, "upconv": UPCONV}
+    return [build_net(name, own[name] | {"channels": channels} | settings).eval() for name in own]
+
+
+@pytest.mark.parametrize("settings", [{"residual": True}, {"hint": True}])
+def test_residual_and_hint_begin_near_the_picture(settings):
+    for net in sharing(**settings):
+        inputs = inputs_for(net, 4, 4)
+        with torch.no_grad():
+            # An eighth of the fill is taken, which at the pixel itself is mostly that pixel.
+            assert float((net(*inputs) - inputs[0]).abs().mean()) < 0.05
+
+
+def test_the_hint_begins_near_the_fill_where_impulses_are():
+    for net in sharing(hint=True):
+        noisy = torch.full((1, 3, 32, 32), 0.5)
+        noisy[:, :, ::5, ::7] = 1.0
+        with torch.no_grad():
+            answer = net(noisy, FULL)
+        # The blend at a mark is sigmoid(2), so it leaves an eighth of the impulse.
+        assert float((answer[:, :, ::5, ::7] - 0.5).abs().mean()) < 0.15
+        assert float((answer - 0.5).abs().max()) < 0.25
+
+
+def test_the_answer_with_the_hint_is_the_blend_of_the_universal_network():
+    for net in sharing(hint=True, hint_radius=2):
+        noisy, given = picture(1, 3, 16, 16), torch.randn(1, 6, 16, 16)
+        noisy[0, :, 3, 4] = 0
+        net.layers = lambda features, given=given: given
+        marks, fill = ImpulseHint(3, radius=2)(noisy, FULL)
+        blend = torch.sigmoid(given[:, 3:] + 4 * marks[:, :3] - 2)
+        expected = (1 - blend) * noisy + blend * fill + given[:, :3]
+        torch.testing.assert_close(net(noisy, FULL), expected)
+
+
+def test_a_residual_is_added_and_a_sigmoid_keeps_within_the_range():
+    noisy, given = picture(1, 3, 16, 16), 20 * torch.randn(1, 3, 16, 16)
+    for settings, expected in [
+        ({"residual": True}, noisy + given),
+        ({"output": "sigmoid"}, torch.sigmoid(given)),
+        ({"output": "linear"}, given),
+    ]:
+        for net in sharing(**settings):
+            net.layers = lambda features: given
+            torch.testing.assert_close(net(noisy), expected)
+
+
+def test_a_network_with_the_hint_asks_for_the_levels():
+    for net in sharing(hint=True):
+        assert net.inputs == ("picture", "levels")
+        with pytest.raises(TypeError, match="takes black and white point too"):
+            net(picture(1, 3, 16, 16))
+    assert all(net.inputs == ("picture",) for net in sharing())
+
+
+def test_only_cross_entropy_asks_for_logits(net):
+    assert not any(one.gives_logits for one in (net, *sharing(output="linear"), *sharing(hint=True)))
+    with pytest.raises(TypeError, match="UniversalNet gives no logits in this form"):
+        net.logits(picture(1, 3, 8, 8))
+
+
+@pytest.mark.parametrize("name", ["unet", "bottleneck-unet", "upconv"])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"colours": 3}, "unexpected keyword argument 'colours'"),
+        ({"channels": 2}, "channels must be 1 or 3, not 2"),
+        ({"output": "tanh"}, 'output must be "linear" or "sigmoid", not \'tanh\''),
+        ({"output": "sigmoid", "hint": True}, 'residual and hint need output = "linear"'),
+        ({"output": "sigmoid", "residual": True}, 'residual and hint need output = "linear"'),
+        ({"hint": True, "hint_radius": "x"}, "hint_radius must be a whole number"),
+        ({"hint": True, "hint_radius": 0}, "hint_radius must be a whole number of 1 or more, not 0"),
+    ],
+)
+def test_wrong_settings_of_the_shared_kind(name, settings, message):
+    with pytest.raises(RecipeError, match=rf"{name} cannot be built.*{message}.*\[net\.settings\]"):
+        build_net(name, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -37,6 +38,36 @@ class ResidualBlock(nn.Module):
         if isinstance(self.norm, nn.BatchNorm2d):
             self.first = fuse_conv_bn_eval(self.first.eval(), self.norm.eval())
             self.norm = nn.Identity()
+
+    def unfold(self, folded: nn.Module) -> None:
+        """Take the weights of a convolution that a norm was folded into; the norm only adds its bias."""
+        weight, bias = folded.get_parameter("weight"), folded.get_parameter("bias")
+        with torch.no_grad():
+            self.first.weight.copy_(weight)
+            self._set_norm(torch.zeros_like(bias), torch.ones_like(bias), offset=bias)
+
+    def settle(self, mean: Tensor, variance: Tensor) -> None:
+        """Give the norm its statistics, and the filters in front of it unit length; answers stay the same.
+
+        `mean` and `variance`, of shape `(width,)`, are those of what the first convolution gives now, behind
+        a norm that only adds a bias.
+        """
+        with torch.no_grad():
+            scale = 1 / self.first.weight.flatten(1).norm(dim=1).clamp(min=1e-6)
+            offset = self.norm.get_parameter("bias") + mean
+            self.first.weight.mul_(scale[:, None, None, None])
+            self._set_norm(mean * scale, variance * scale**2, offset=offset)
+            self.norm.get_parameter("weight").div_(scale)
+
+    def _set_norm(self, mean: Tensor, variance: Tensor, *, offset: Tensor) -> None:
+        """Set the statistics of the norm, and a gain that undoes its division."""
+        norm = self.norm
+        if not isinstance(norm, nn.BatchNorm2d):
+            raise TypeError("the norm of this block was folded away")
+        norm.get_buffer("running_mean").copy_(mean)
+        norm.get_buffer("running_var").copy_(variance)
+        norm.weight.copy_(torch.sqrt(variance + norm.eps))
+        norm.bias.copy_(offset)
 
 
 def stack(width: int, blocks: int) -> nn.Sequential:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -10,12 +10,18 @@ from torch import Tensor, nn
 class PictureNet(nn.Module):
     """A network from a noisy picture to a clean one of the same shape."""
 
-    stride: ClassVar[int] = 1
+    stride: int = 1
     """Height and width of the input must be multiples of this many pixels."""
-    inputs: ClassVar[tuple[Literal["picture", "levels"], ...]] = ("picture",)
+    inputs: tuple[Literal["picture", "levels"], ...] = ("picture",)
     """What `forward` takes, in order: `picture`, and `levels` if black and white point are asked for."""
     channels: Literal[1, 3] = 3
     """Channels of input and output."""
+    gives_logits: bool = False
+    """Whether the network is trained by cross-entropy: `logits` gives what the answer is the sigmoid of."""
+
+    def logits(self, *inputs: Tensor) -> Tensor:
+        """Return what the answer is the sigmoid of; raise TypeError where `gives_logits` is false."""
+        raise TypeError(f"{type(self).__name__} gives no logits in this form")
 
     def fold(self) -> None:
         """Make what only training needs, such as batch norms, part of the weights that are used."""

@@ -10,49 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from grainless.nets.blocks import stack
+from grainless.nets.hint import ImpulseHint, keep_unmarked
 from grainless.nets.picture_net import PictureNet
-
-SHARP_HIT, SOFT_HIT = 1 / 255, 5 / 255
-"""Distances from the black or white point at which the two marks have fallen to 1/e, in [0, 1] units."""
-
-
-class ImpulseHint(nn.Module):
-    """Marks values near the picture's black and white points, and fills them from their neighbours.
-
-    Two marks, Gaussians of the distance: the sharp one tells exact extremes, the soft one near-extreme
-    impulses. The fill is the mean of the neighbours, each weighted by one minus its soft mark and by its
-    inverse distance to the fourth power (Shepard 1968), channel by channel.
-    """
-
-    kernel: Tensor
-
-    def __init__(self, channels: int, *, radius: int) -> None:
-        super().__init__()
-        offsets = torch.arange(-radius, radius + 1, dtype=torch.float32)
-        squares = offsets[:, None] ** 2 + offsets[None, :] ** 2
-        # The pixel itself weighs much, not infinitely: an unmarked value is its own best estimate.
-        weights = 1 / squares.clamp(min=0.25) ** 2
-        self.register_buffer("kernel", weights.expand(channels, 1, -1, -1).clone(), persistent=False)
-        self.channels = channels
-        self.radius = radius
-
-    def forward(self, picture: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the two marks, sharp before soft along the channels, and the filled picture.
-
-        `picture` is `(batch, channels, height, width)`; `levels` is `(batch, 2)`, black and white point in
-        the same units. The marks are `(batch, 2 * channels, height, width)` in [0, 1]; the fill has the
-        shape of `picture`.
-        """
-        black, white = levels[:, 0, None, None, None], levels[:, 1, None, None, None]
-        distance = torch.minimum((picture - black).abs(), (white - picture).abs())
-        sharp, soft = (torch.exp(-((distance / width) ** 2)) for width in (SHARP_HIT, SOFT_HIT))
-        # The floor keeps the division defined where a whole neighbourhood is marked: there the fill is the
-        # local mean.
-        trust = 1 - soft + 1e-4
-        padding = self.radius
-        total = F.conv2d(picture * trust, self.kernel, padding=padding, groups=self.channels)
-        weight = F.conv2d(trust, self.kernel, padding=padding, groups=self.channels)
-        return torch.cat([sharp, soft], dim=1), total / weight
 
 
 class UniversalNet(PictureNet):
@@ -67,7 +26,7 @@ class UniversalNet(PictureNet):
     stride = 8
     inputs = ("picture", "levels")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the settings that a recipe can name
         self,
         *,
         channels: Literal[1, 3] = 3,
@@ -76,8 +35,10 @@ class UniversalNet(PictureNet):
         middle_blocks: int = 2,
         decoder_blocks: Sequence[int] = (2, 2),
         hint_radius: int = 7,
+        keep: bool = False,
     ) -> None:
         super().__init__()
+        self.keep = keep
         fine, medium, coarse = widths
         self.channels = channels
         self.hint = ImpulseHint(channels, radius=hint_radius)
@@ -116,4 +77,4 @@ class UniversalNet(PictureNet):
         # itself.
         blend = torch.sigmoid(gate + 4 * marks[:, : self.channels] - 2)
         clean: Tensor = picture + blend * (fill - picture) + residual
-        return clean
+        return keep_unmarked(picture, clean, marks=marks) if self.keep else clean

@@ -1,0 +1,166 @@
+"""The impulse hint, and networks that can be given it or answer with a residual."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypedDict
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from grainless.nets.picture_net import PictureNet
+
+SHARP_HIT, SOFT_HIT = 1 / 255, 5 / 255
+"""Distances from the black or white point at which the two marks have fallen to 1/e, in [0, 1] units."""
+
+
+class ImpulseHint(nn.Module):
+    """Marks values near the picture's black and white points, and fills them from their neighbours.
+
+    Two marks, Gaussians of the distance: the sharp one tells exact extremes, the soft one near-extreme
+    impulses. The fill is the mean of the neighbours, each weighted by one minus its soft mark and by its
+    inverse distance to the fourth power (Shepard 1968), channel by channel.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, channels: int, *, radius: int) -> None:
+        super().__init__()
+        offsets = torch.arange(-radius, radius + 1, dtype=torch.float32)
+        squares = offsets[:, None] ** 2 + offsets[None, :] ** 2
+        # The pixel itself weighs much, not infinitely: an unmarked value is its own best estimate.
+        weights = 1 / squares.clamp(min=0.25) ** 2
+        self.register_buffer("kernel", weights.expand(channels, 1, -1, -1).clone(), persistent=False)
+        self.channels = channels
+        self.radius = radius
+
+    def forward(self, picture: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the two marks, sharp before soft along the channels, and the filled picture.
+
+        `picture` is `(batch, channels, height, width)`; `levels` is `(batch, 2)`, black and white point in
+        the same units. The marks are `(batch, 2 * channels, height, width)` in [0, 1]; the fill has the
+        shape of `picture`.
+        """
+        black, white = levels[:, 0, None, None, None], levels[:, 1, None, None, None]
+        distance = torch.minimum((picture - black).abs(), (white - picture).abs())
+        sharp, soft = (torch.exp(-((distance / width) ** 2)) for width in (SHARP_HIT, SOFT_HIT))
+        # The floor keeps the division defined where a whole neighbourhood is marked: there the fill is the
+        # local mean.
+        trust = 1 - soft + 1e-4
+        padding = self.radius
+        total = F.conv2d(picture * trust, self.kernel, padding=padding, groups=self.channels)
+        weight = F.conv2d(trust, self.kernel, padding=padding, groups=self.channels)
+        return torch.cat([sharp, soft], dim=1), total / weight
+
+
+def keep_unmarked(picture: Tensor, clean: Tensor, *, marks: Tensor) -> Tensor:
+    """Return `clean` where a value of `picture` is an exact extreme, and `picture` itself everywhere else.
+
+    Only for networks against impulses alone: what such noise did not hit needs no cleaning. All have the
+    shape of `picture`; `marks` are those of an `ImpulseHint`, the sharp ones first.
+    """
+    hit = (marks[:, : picture.shape[1]] > 0.5).to(picture.dtype)
+    return picture + hit * (clean - picture)
+
+
+class Form(TypedDict, total=False):
+    """The settings that all networks of this family share."""
+
+    channels: Literal[1, 3]
+    """Channels of the picture."""
+    output: Literal["linear", "sigmoid"]
+    """Whether the answer of the plain form goes through a sigmoid."""
+    residual: bool
+    """Whether what the layers give is added to the picture."""
+    hint: bool
+    """Whether the impulse hint goes in, and the answer is a blend of picture and fill plus a residual."""
+    hint_radius: int
+    """How far the hint looks for neighbours, in pixels."""
+
+
+class HintableNet(PictureNet):
+    """Layers in one of three forms, which differ in what goes in and in how the answer is made.
+
+    Plain: the picture goes in, and what the layers give is the answer, through a sigmoid if so asked for.
+    Residual: it is added to the picture. Hint: the picture's difference to the fill, the fill and the marks
+    of an `ImpulseHint` go in, and the answer is a learned blend of picture and fill plus a residual, as in
+    `UniversalNet`.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: Literal[1, 3] = 3,
+        output: Literal["linear", "sigmoid"] = "linear",
+        residual: bool = False,
+        hint: bool = False,
+        hint_radius: int = 7,
+    ) -> None:
+        super().__init__()
+        if channels not in {1, 3}:
+            raise ValueError(f"channels must be 1 or 3, not {channels!r}")
+        if output not in {"linear", "sigmoid"}:
+            raise ValueError(f'output must be "linear" or "sigmoid", not {output!r}')
+        if not isinstance(hint_radius, int) or hint_radius < 1:
+            raise ValueError(f"hint_radius must be a whole number of 1 or more, not {hint_radius!r}")
+        if output == "sigmoid" and (residual or hint):
+            raise ValueError('residual and hint need output = "linear": a sigmoid gives no differences')
+        self.channels = channels
+        self.sigmoid = output == "sigmoid"
+        self.residual = residual
+        self.hint = ImpulseHint(channels, radius=hint_radius) if hint else None
+        self.inputs = ("picture", "levels") if hint else ("picture",)
+        self.width_in = 4 * channels if hint else channels
+        """Channels that go into the layers."""
+        self.width_out = 2 * channels if hint else channels
+        """Channels that the layers give."""
+
+    def layers(self, features: Tensor) -> Tensor:
+        """Return `width_out` channels for `width_in`, in the size of the picture."""
+        raise NotImplementedError
+
+    def last_layer(self, width: int) -> nn.Conv2d:
+        """Return the 3x3 convolution that ends the layers, for `width` channels that go into it."""
+        layer = nn.Conv2d(width, self.width_out, 3, padding=1)
+        if self.residual or self.hint is not None:
+            # Training begins near the picture itself, not at random.
+            with torch.no_grad():
+                for weights in layer.parameters():
+                    weights.mul_(0.1)
+        return layer
+
+    def forward(self, picture: Tensor, levels: Tensor | None = None) -> Tensor:
+        """Return the cleaned picture, float32, not clipped.
+
+        `picture` is `(batch, channels, height, width)` in [0, 1], height and width multiples of `stride`;
+        `levels`, which only the form with the hint takes, is `(batch, 2)`: black and white point of the whole
+        picture.
+        """
+        if self.hint is not None:
+            if levels is None:
+                raise TypeError("a network with the impulse hint takes black and white point too")
+            return self._blend(self.hint, picture, levels)
+        # Half-precision autocast must not touch the sum, nor the sigmoid.
+        given = self.layers(picture).float()
+        if self.sigmoid:
+            return torch.sigmoid(given)
+        return picture + given if self.residual else given
+
+    def _blend(self, hint: ImpulseHint, picture: Tensor, levels: Tensor) -> Tensor:
+        """Return a learned blend of picture and fill plus a residual."""
+        # Values decide the hint, so it is computed at full precision; it has no weights to train.
+        with torch.no_grad(), torch.autocast(picture.device.type, enabled=False):
+            marks, fill = hint(picture.float(), levels.float())
+        given = self.layers(torch.cat([picture - fill, fill - 0.5, marks], dim=1)).float()
+        residual, gate = given.split(self.channels, dim=1)
+        blend = torch.sigmoid(gate + 4 * marks[:, : self.channels] - 2)
+        clean: Tensor = picture + blend * (fill - picture) + residual
+        return clean
+
+
+def check_widths(widths: Sequence[int]) -> tuple[int, ...]:
+    """Return the widths of layers; raise ValueError unless they are whole numbers of 1 and more."""
+    if any(not isinstance(width, int) or width < 1 for width in widths):
+        raise ValueError(f"widths must be whole numbers of 1 and more, not {widths!r}")
+    return tuple(widths)
