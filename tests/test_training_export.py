@@ -264,7 +264,7 @@ def test_a_run_whose_pictures_are_gone(own_run, tmp_path):
 
 def test_a_run_with_other_pictures(own_run, tmp_path):
     (own_run / "data.json").write_text('{"validation": ["gone.png"], "training": [], "folder": "x"}')
-    with pytest.raises(TrainingError, match=r"validation pictures of the run; got no 'gone\.png'"):
+    with pytest.raises(TrainingError, match=r"does not hold the pictures of the run; got no 'gone\.png'"):
         export_run(own_run, tmp_path / "m.onnx")
 
 

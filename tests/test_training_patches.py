@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import tiny_runs
-from grainless.datasets import PictureRequirement, store_pixels
+from grainless.datasets import PictureRequirement, resize_values, store_pixels
 from grainless.training import patches as patches_module
 from grainless.training.patches import (
     StepBatches,
@@ -24,6 +24,7 @@ from grainless.training.patches import (
     widen,
 )
 from grainless.training.recipe import load_recipe
+from grainless.training.sources import TrainingSource
 
 PLAIN = ["data.halve=0", "data.gray=0", "data.raw_noise=0", "data.narrow_range=0"]
 GAUSSIAN = 'noise=[{spec="gaussian:30"}]'
@@ -44,8 +45,13 @@ def recipe(tmp_path):
     return lambda *changes: load_recipe(path, changes)
 
 
+def source(store, indices, noisy=None):
+    """These pictures of a store, for training and validation alike."""
+    return TrainingSource(store, noisy, list(indices), list(indices), [])
+
+
 def items(store, recipe, indices=(0, 1, 2, 3), side=16):
-    patches = TrainingPatches(store, list(indices), recipe)
+    patches = TrainingPatches(source(store, indices), recipe)
     return [patches[number, side] for number in NUMBERS]
 
 
@@ -65,7 +71,7 @@ def test_another_seed_gives_other_patches(store, recipe):
 
 
 def test_patches_are_the_same_in_another_process(store, recipe):
-    patches = TrainingPatches(store, [0, 1], recipe())
+    patches = TrainingPatches(source(store, [0, 1]), recipe())
     assert same(patches[5, 16], pickle.loads(pickle.dumps(patches))[5, 16])
 
 
@@ -178,14 +184,14 @@ def test_large_pictures_are_drawn_more_often(tmp_path, recipe):
     tiny_runs.write_pixels(folder / "large.png", np.full((64, 64, 3), 200, np.uint8))
     tiny_runs.write_pixels(folder / "small.png", np.full((16, 64, 3), 100, np.uint8))
     store = store_pixels(folder, tmp_path / "s", requirement=PictureRequirement())
-    patches = TrainingPatches(store, [0, 1], recipe(*PLAIN, 'noise=[{spec="clean"}]'))
+    patches = TrainingPatches(source(store, [0, 1]), recipe(*PLAIN, 'noise=[{spec="clean"}]'))
     large = sum(float(patches[number, 8]["clean"].max()) > 0.6 for number in range(400))
     assert 290 < large < 350  # 4 of 5 are 320
 
 
 def test_noises_are_drawn_by_weight(store, recipe):
     mixture = 'noise=[{spec="clean", weight=1}, {spec="gaussian:30", weight=3}]'
-    patches = TrainingPatches(store, [0], recipe(*PLAIN, mixture))
+    patches = TrainingPatches(source(store, [0]), recipe(*PLAIN, mixture))
     noisy = 0
     for number in range(400):
         item = patches[number, 8]
@@ -245,7 +251,9 @@ def test_length_is_that_of_the_whole_pass_also_in_its_middle(recipe):
 
 
 def test_validation_crops_are_the_same_in_every_run(store, recipe):
-    first, again = (ValidationPatches(store, [0, 2], recipe(f"schedule.seed={seed}")) for seed in (1, 2))
+    first, again = (
+        ValidationPatches(source(store, [0, 2]), recipe(f"schedule.seed={seed}")) for seed in (1, 2)
+    )
     assert len(first) == 4
     for number in range(4):
         assert same(first[number], again[number])
@@ -261,10 +269,10 @@ def test_validation_crops_have_one_size(tmp_path, recipe):
     tiny_runs.write_pixels(folder / "a.png", tiny_runs.pixels_for("a", 70, 80))
     tiny_runs.write_pixels(folder / "b.png", tiny_runs.pixels_for("b", 29, 80))
     store = store_pixels(folder, tmp_path / "s", requirement=PictureRequirement())
-    patches = ValidationPatches(store, [0, 1], recipe("data.validation_patch=64"))
+    patches = ValidationPatches(source(store, [0, 1]), recipe("data.validation_patch=64"))
     assert patches.side == 24
     assert {tuple(patches[number]["clean"].shape) for number in range(4)} == {(3, 24, 24)}
-    assert ValidationPatches(store, [0], recipe("data.validation_patch=64")).side == 64
+    assert ValidationPatches(source(store, [0]), recipe("data.validation_patch=64")).side == 64
 
 
 def test_batch_items_are_contiguous(rng):
@@ -285,3 +293,71 @@ def test_workers_outlive_ctrl_c():
 
 def test_luma_weights_keep_white():
     assert float(patches_module.LUMA.sum()) == pytest.approx(1)
+
+
+def test_in_epochs_each_picture_is_used_once_before_any_again(store, recipe):
+    patches = TrainingPatches(source(store, [0, 1, 3]), recipe("data.epochs=true", *PLAIN))
+    picks = [patches._pick(number, np.random.default_rng(0)) for number in range(12)]
+    passes = [picks[start : start + 3] for start in range(0, 12, 3)]
+    assert all(sorted(one) == [0, 1, 3] for one in passes)
+    assert len({tuple(one) for one in passes}) > 1
+
+
+def test_fixed_noise_is_the_same_each_time_a_picture_is_used(store, recipe):
+    fixed = ["data.fixed_noise=true", "data.flips=false", "data.resize=16", GAUSSIAN, *PLAIN]
+    for settings, equal in ((fixed, True), (fixed[1:], False)):
+        patches = TrainingPatches(source(store, [2]), recipe(*settings))
+        first, later = patches[0, 16], patches[5, 16]
+        assert torch.equal(first["clean"], later["clean"])
+        assert torch.equal(first["noisy"], later["noisy"]) == equal
+
+
+def test_whole_pictures_are_resized_in_floats(store, recipe):
+    resized = recipe(
+        "data.resize=32", "data.patch=[32]", "data.validation_patch=32", "data.flips=false", *PLAIN
+    )
+    expected = resize_values(store[2].astype(np.float32) / 255, 32).transpose(2, 0, 1)
+    for item in (
+        TrainingPatches(source(store, [2]), resized)[0, 32],
+        ValidationPatches(source(store, [2]), resized)[0],
+    ):
+        np.testing.assert_allclose(item["clean"].numpy(), expected, atol=1e-6)
+    assert np.abs(expected * 255 - np.rint(expected * 255)).max() > 0.1
+
+
+def test_noise_that_is_not_rounded_leaves_the_values_that_it_does_not_hit(store, recipe):
+    raw = recipe(
+        "data.resize=24",
+        "data.raw_noise=1",
+        "validation_noise=['salt-pepper:0.2']",
+        "data.flips=false",
+        "noise=[{spec='salt-pepper:0.2'}]",
+        "data.halve=0",
+        "data.gray=0",
+    )
+    for item in (
+        TrainingPatches(source(store, [1]), raw)[3, 16],
+        ValidationPatches(source(store, [1]), raw)[0],
+    ):
+        hit = (item["noisy"] == 0) | (item["noisy"] == 1)
+        assert 0.05 < float(hit.float().mean()) < 0.5
+        assert torch.equal(item["noisy"][~hit], item["clean"][~hit])
+
+
+def test_pairs_are_cut_at_the_same_place_and_keep_their_own_noise(tmp_path, recipe):
+    clean = tiny_runs.pictures(tmp_path / "clean", count=3)
+    noisy = tmp_path / "noisy"
+    for path in sorted(clean.rglob("*.png")):
+        name = path.relative_to(clean).as_posix()
+        tiny_runs.write_pixels(noisy / name, 255 - tiny_runs.pixels_for(name))
+    stores = [
+        store_pixels(folder, tmp_path / f"{folder.name}-store", requirement=PictureRequirement())
+        for folder in (clean, noisy)
+    ]
+    paired = recipe("data.kind=pairs", "noise=[]", "validation_noise=[]", *PLAIN)
+    both = source(stores[0], [0, 1, 2], noisy=stores[1])
+    for item in [TrainingPatches(both, paired)[number, 16] for number in range(8)] + [
+        ValidationPatches(both, paired)[1]
+    ]:
+        np.testing.assert_allclose(item["noisy"].numpy(), 1 - item["clean"].numpy(), atol=1e-6)
+    assert ValidationPatches(both, paired).noises == ("as paired",)

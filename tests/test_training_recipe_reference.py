@@ -27,5 +27,5 @@ def test_every_key_has_a_row_and_a_meaning():
 def test_limits_are_said():
     text = recipe_reference()
     assert "| `min_side` | integer from 8 | `96` |" in text
-    assert '| `loss` | `"l1"`, `"mse"`, `"charbonnier"` | `"l1"` |' in text
+    assert '| `loss` | `"l1"`, `"mse"`, `"charbonnier"`, `"log-l1"`, `"bce"` | `"l1"` |' in text
     assert "## `[[noise]]`" in text

@@ -7,13 +7,21 @@ import math
 import numpy as np
 import pytest
 import torch
-from skimage.metrics import peak_signal_noise_ratio
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import tiny_runs
 from grainless.errors import RecipeError, TrainingError
 from grainless.nets import build_net
 from grainless.training.recipe import OptimiserSection, load_recipe
-from grainless.training.task import LOSSES, SupervisedTask, charbonnier, learning_rate, load_weights
+from grainless.training.task import (
+    LOG_FLOOR,
+    LOSSES,
+    SupervisedTask,
+    charbonnier,
+    learning_rate,
+    load_weights,
+    log_l1,
+)
 
 
 @pytest.fixture
@@ -71,7 +79,7 @@ def test_constant_rate():
 @pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
 def test_optimisers(recipe, name, kind):
     task = SupervisedTask(recipe(f"optimiser.name={name}", "optimiser.betas=[0.5, 0.6]"))
-    optimiser = task.configure_optimizers()
+    (optimiser,) = task.configure_optimizers()
     assert type(optimiser) is kind
     assert optimiser.param_groups[0]["betas"] == (0.5, 0.6)
     assert sum(len(group["params"]) for group in optimiser.param_groups) == len(list(task.parameters()))
@@ -145,3 +153,56 @@ def test_patches_have_to_be_multiples_of_the_stride(recipe, monkeypatch):
 
 def test_progress_is_by_steps_until_a_clock_replaces_it(task):
     assert [task.progress(step) for step in (0, 4, 8)] == [0, 0.5, 1]
+
+
+def test_log_l1_weighs_relative_gains():
+    clean = torch.zeros(2, 3, 4, 4)
+    answer = torch.cat([torch.full((1, 3, 4, 4), 0.01), torch.full((1, 3, 4, 4), 0.1)])
+    expected = (math.log(0.01 + LOG_FLOOR) + math.log(0.1 + LOG_FLOOR)) / 2
+    assert float(log_l1(answer, clean)) == pytest.approx(expected, rel=1e-6)
+    gains = [
+        float(log_l1(answer, clean) - log_l1(answer * torch.tensor(scale)[:, None, None, None], clean))
+        for scale in ([0.5, 1], [1, 0.5])
+    ]
+    assert gains[0] == pytest.approx(gains[1], rel=0.15)
+
+
+def test_ssim_is_added_by_its_weight(recipe):
+    values = batch()
+    torch.manual_seed(3)
+    plain = SupervisedTask(recipe())
+    with_ssim = SupervisedTask(recipe("optimiser.ssim=0.5"))
+    with_ssim.load_state_dict(plain.state_dict())
+    plain.eval(), with_ssim.eval()
+    answer, loss = plain.reconstruct(values)
+    ssim = np.mean(
+        [
+            structural_similarity(
+                one.numpy(),
+                two.numpy(),
+                channel_axis=0,
+                data_range=1,
+                gaussian_weights=True,
+                sigma=1.5,
+                use_sample_covariance=False,
+            )
+            for one, two in zip(answer.detach(), values["clean"], strict=True)
+        ]
+    )
+    _, more = with_ssim.reconstruct(values)
+    # The two crop the borders of the picture differently.
+    assert (more - loss).item() == pytest.approx(0.5 * (1 - ssim), abs=0.05)
+    more.backward()
+    assert float(with_ssim.net.tail.weight.grad.abs().max()) > 0
+
+
+def test_cross_entropy_is_taken_of_logits(recipe):
+    settings = ["net.name=upconv", "net.settings={widths=[4,4,4,4,4]}", "optimiser.loss=bce"]
+    task, values = SupervisedTask(recipe(*settings)), batch()
+    values["clean"] = torch.rand_like(values["clean"])
+    answer, loss = task.reconstruct(values)
+    clean = values["clean"]
+    expected = -(clean * answer.log() + (1 - clean) * (1 - answer).log()).mean()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
+    with pytest.raises(RecipeError, match=r"bce for universal, which gives no logits"):
+        SupervisedTask(recipe("optimiser.loss=bce"))

@@ -37,6 +37,10 @@ _PACKAGE_FOLDER = Path(__file__).parent / "models"
 _WRITE_A_CARD = "A file with a card is written by `grainless export`."
 
 
+HALF_SUFFIX = ".half"
+"""Ends the names of the constants of a graph that are stored in 16 bits."""
+
+
 class TrainingData(BaseModel):
     """One collection of pictures that a model was trained on."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from grainless.cli.console import bar, stderr
 from grainless.errors import MissingExtraError
 
 _EXTRA_PACKAGES = {"torch", "lightning", "torchmetrics", "onnxscript", "tensorboard"}
@@ -45,6 +47,12 @@ def train(
         typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the recipe; may be repeated."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in RUN.")] = False,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="Begin with the weights of this exported model of the same network."
+        ),
+    ] = None,
     max_minutes: Annotated[float | None, typer.Option(min=0, help="Stop after this many minutes.")] = None,
     limit_train: Annotated[int | None, typer.Option(min=1, help="Use only so many pictures.")] = None,
     devices: Annotated[int, typer.Option(min=1, help="Processors or graphics cards to train on.")] = 1,
@@ -53,7 +61,13 @@ def train(
     with _train_extra():
         from grainless.training import RunOptions, train_run
     _log_to_stderr()
-    options = RunOptions(resume=resume, max_minutes=max_minutes, limit_train=limit_train, devices=devices)
+    options = RunOptions(
+        resume=resume,
+        max_minutes=max_minutes,
+        start_from=start_from,
+        limit_train=limit_train,
+        devices=devices,
+    )
     try:
         summary = train_run(recipe, data=data, output=out, changes=settings or (), options=options)
     except KeyboardInterrupt:
@@ -64,6 +78,44 @@ def train(
         f"best validation PSNR {summary['best_psnr']} dB; next: grainless export {out} -o model.onnx",
         err=True,
     )
+
+
+def reproduce(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A study; a wrong name lists them.")],
+    data: Annotated[Path, typer.Option(metavar="PATH", help="The csv of FER2013, or a folder of pictures.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FOLDER", show_default="NAME", help="For the study.")
+    ] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(min=0, help="Train each form for so long at most, not its whole schedule.")
+    ] = None,
+    pictures: Annotated[
+        int | None, typer.Option(min=1, help="Measure on so many of the test pictures only.")
+    ] = None,
+    devices: Annotated[int, typer.Option(min=1, help="Processors or graphics cards to train on.")] = 1,
+) -> None:
+    """Repeat a published study: train it as it was and improved, measure both beside filters, write it down.
+
+    The same command goes on where an earlier one was stopped.
+    """
+    with _train_extra():
+        from grainless.reproduce import ReproduceOptions
+        from grainless.reproduce import reproduce as carry_out
+    _log_to_stderr()
+    words = ["grainless", "reproduce", name, "--data", data.name]
+    words += ["--max-minutes", f"{max_minutes:g}"] if max_minutes is not None else []
+    words += ["--pictures", str(pictures)] if pictures is not None else []
+    folder = out or Path(name)
+    with bar(stderr()) as show:
+        carry_out(
+            name,
+            data=data,
+            output=folder,
+            command=shlex.join(words),
+            options=ReproduceOptions(max_minutes=max_minutes, pictures=pictures, devices=devices),
+            progress=lambda done, total: show("pictures measured", done, total),
+        )
+    typer.echo(f"wrote {folder / f'{name}.md'}", err=True)
 
 
 def export(

@@ -113,7 +113,7 @@ class RollBack(Callback):
 
     def __init__(self, *, every: int = 100, patience: int = 5) -> None:
         self._every, self._patience = every, patience
-        self._good: tuple[int, dict[str, Any], dict[str, Any]] | None = None
+        self._good: tuple[int, dict[str, Any], list[dict[str, Any]]] | None = None
         self._rolled_back: list[int] = []
         self._loss = torch.zeros(())
 
@@ -146,7 +146,7 @@ class RollBack(Callback):
         self._good = (
             trainer.global_step,
             copy.deepcopy(pl_module.state_dict()),
-            copy.deepcopy(trainer.optimizers[0].state_dict()),
+            [copy.deepcopy(optimiser.state_dict()) for optimiser in trainer.optimizers],
         )
 
     def _restore(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -159,9 +159,10 @@ class RollBack(Callback):
                 got=f"{len(self._rolled_back)} times within {self._every} steps, last at step {step}",
                 remedy="Lower optimiser.rate, or set schedule.precision=32-true",
             )
-        kept, weights, optimiser = self._good
+        kept, weights, states = self._good
         pl_module.load_state_dict(weights)
-        trainer.optimizers[0].load_state_dict(copy.deepcopy(optimiser))
+        for optimiser, state in zip(trainer.optimizers, states, strict=True):
+            optimiser.load_state_dict(copy.deepcopy(state))
         if not trainer.is_global_zero:
             return
         logger.warning(

@@ -17,16 +17,17 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from grainless.datasets import PixelStore
 from grainless.errors import TrainingError
 from grainless.metrics import EXACT_PSNR, FILE_8BIT, psnr
-from grainless.model_file import LoadedModel, ModelCard, Score, TrainingData, write_model
+from grainless.model_file import HALF_SUFFIX, LoadedModel, ModelCard, Score, TrainingData, write_model
 from grainless.nets import PictureNet, build_net
 from grainless.runtime import start
+from grainless.tiling import round_up
 from grainless.training.checkpoints import read_checkpoint
 from grainless.training.patches import ValidationPatches
 from grainless.training.recipe import Recipe
-from grainless.training.run import BEST, LAST, PIXELS, load_run_data, load_run_recipe
+from grainless.training.run import BEST, LAST, load_run_recipe
+from grainless.training.sources import load_run_data, reopen_source
 from grainless.training.task import load_weights
 from grainless.version import __version__
 
@@ -40,7 +41,7 @@ HALF_COST = 0.01
 LARGEST_PROBE = 512
 """Side of the largest picture that the receptive field is measured on, in pixels."""
 _ODD_SIZES = ((48, 104), (136, 72), (192, 192))
-"""Heights and widths that parity is checked at, in pixels."""
+"""Heights and widths that parity is checked at, in pixels, before they are rounded up to the stride."""
 
 
 @dataclass(frozen=True)
@@ -122,17 +123,8 @@ def _load_run(run: Path) -> _Trained:
     state = read_checkpoint(checkpoint)
     load_weights(net, state)
     logger.info("%s of step %d", checkpoint.name, state["global_step"])
-    data = load_run_data(run)
-    store = PixelStore(run / PIXELS)
-    position = {name: i for i, name in enumerate(store.names)}
-    try:
-        validation = [position[name] for name in data["validation"]]
-    except KeyError as error:
-        raise TrainingError(
-            f"{run / PIXELS} does not hold the validation pictures of the run", got=f"no {error}"
-        ) from error
-    patches = ValidationPatches(store, validation, recipe)
-    return _Trained(recipe=recipe, net=net.eval(), patches=patches, data=data)
+    patches = ValidationPatches(reopen_source(run, recipe), recipe)
+    return _Trained(recipe=recipe, net=net.eval(), patches=patches, data=load_run_data(run))
 
 
 def _torch_run(net: PictureNet) -> Any:
@@ -212,7 +204,7 @@ def _store_half(graph: bytes) -> bytes:
         if tensor.data_type != TensorProto.FLOAT or not tensor.name.endswith(("weight", "bias")):
             continue
         values = numpy_helper.to_array(tensor)
-        name, stored = tensor.name, f"{tensor.name}.half"
+        name, stored = tensor.name, f"{tensor.name}{HALF_SUFFIX}"
         tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))
         casts.append(helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT))
     for cast in reversed(casts):
@@ -224,7 +216,8 @@ def _store_half(graph: bytes) -> bytes:
 def _check_parity(trained: _Trained, run_onnx: Any) -> None:
     """Compare torch and ONNX Runtime on crops of real noisy pictures at several odd sizes."""
     run_torch = _torch_run(trained.net)
-    for number, (height, width) in enumerate(_ODD_SIZES):
+    for number, sides in enumerate(_ODD_SIZES):
+        height, width = (round_up(side, trained.net.stride) for side in sides)
         item = trained.patches[number % len(trained.patches)]
         inputs = {
             "picture": np.ascontiguousarray(item["noisy"][None, :, :height, :width].numpy()),

@@ -5,6 +5,8 @@ So a run that was killed goes on with exactly the patches that it would have see
 
 from __future__ import annotations
 
+import functools
+import math
 import multiprocessing
 import os
 import signal
@@ -18,27 +20,31 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from grainless.datasets import PixelStore
+from grainless.datasets import resize_values
 from grainless.noise import corrupt, parse_noise, parse_noise_range, seed_for
 from grainless.training.recipe import DataSection, Recipe
+from grainless.training.sources import TrainingSource
 
 Batch = dict[str, Tensor]
 Values = NDArray[np.float32]
 Key = tuple[int, int]
 """Number of the patch in the run, and its side in pixels."""
 
+OWN_NOISE = "as paired"
+"""What stands for the noise of pairs where noises are named."""
+
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Weights of ITU-R BT.601, as JPEG has them."""
 
 
 class TrainingPatches(Dataset[Batch]):
-    """Patches cut at random from the training pictures, with noise drawn from the recipe's mixture."""
+    """Patches of the training pictures, with noise drawn from the recipe's mixture or with their own."""
 
-    def __init__(self, store: PixelStore, indices: list[int], recipe: Recipe) -> None:
-        self._store = store
-        self._indices = np.array(indices)
+    def __init__(self, source: TrainingSource, recipe: Recipe) -> None:
+        self._source = source
+        self._indices = np.array(source.training)
         # A picture is drawn as often as it is large, so that each place is as likely as any other.
-        areas = np.array([store.shapes[i][0] * store.shapes[i][1] for i in indices], dtype=np.float64)
+        areas = np.array([math.prod(source.store.shapes[i][:2]) for i in source.training], dtype=np.float64)
         self._chances = areas / areas.sum()
         self._data = recipe.data
         self._ranges = [parse_noise_range(section.spec) for section in recipe.noise]
@@ -50,16 +56,15 @@ class TrainingPatches(Dataset[Batch]):
         """Return one patch: `noisy` and `clean` `(channels, side, side)` float32, `levels` `(2,)`."""
         number, side = key
         rng = np.random.default_rng([self._seed, number])
-        picture = self._store[int(rng.choice(self._indices, p=self._chances))]
-        clean = cut_patch(picture, side, data=self._data, rng=rng)
-        kind = self._ranges[int(rng.choice(len(self._ranges), p=self._weights))]
-        rounded = rng.random() >= self._data.raw_noise
-        gray = clean.shape[2] == 3 and rng.random() < self._data.gray
-        if gray:
-            clean = (clean @ LUMA)[..., None]
-        noisy = corrupt(clean, kind.sample(rng), rng=rng, clip=bool(rounded), quantise=bool(rounded))
-        if gray:
-            clean, noisy = np.repeat(clean, 3, axis=2), np.repeat(noisy, 3, axis=2)
+        index = self._pick(number, rng)
+        clean = cut_patch(self._source.read(index), side, data=self._data, rng=rng)
+        if self._source.noisy is not None:
+            clean, noisy = np.split(clean, 2, axis=2)
+        else:
+            if self._data.fixed_noise:
+                rng = np.random.default_rng([self._seed, index])
+            clean, noisy = self._corrupt(clean, rng)
+        clean, noisy = (widen(part, self._data.channels) for part in (clean, noisy))
         levels = np.array([0.0, 1.0], dtype=np.float32)
         if rng.random() < self._data.narrow_range:
             levels = np.array([rng.uniform(0, 0.2), rng.uniform(0.8, 1)], dtype=np.float32)
@@ -69,18 +74,41 @@ class TrainingPatches(Dataset[Batch]):
             levels = np.array([noisy.min(), noisy.max()], dtype=np.float32)
         return as_batch_item(noisy, clean, levels)
 
+    def _pick(self, number: int, rng: np.random.Generator) -> int:
+        """Return which picture a patch is cut from."""
+        if not self._data.epochs:
+            return int(rng.choice(self._indices, p=self._chances))
+        epoch, place = divmod(number, len(self._indices))
+        return int(self._indices[_shuffled(self._seed, epoch, len(self._indices))[place]])
+
+    def _corrupt(self, clean: Values, rng: np.random.Generator) -> tuple[Values, Values]:
+        """Return a clean patch, made gray at times, and its noisy copy."""
+        kind = self._ranges[int(rng.choice(len(self._ranges), p=self._weights))]
+        rounded = rng.random() >= self._data.raw_noise
+        if self._data.channels == "any":
+            clean = widen(clean, "any")
+        if clean.shape[2] == 3 and rng.random() < self._data.gray:
+            clean = (clean @ LUMA)[..., None]
+        return clean, corrupt(clean, kind.sample(rng), rng=rng, clip=bool(rounded), quantise=bool(rounded))
+
+
+@functools.lru_cache(maxsize=2)
+def _shuffled(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    """Return the order of `count` pictures in one pass through them."""
+    return np.random.default_rng([seed, epoch, count]).permutation(count)
+
 
 class ValidationPatches(Dataset[Batch]):
     """Centre crops of the validation pictures, each with each validation noise, the same in every run."""
 
-    def __init__(self, store: PixelStore, indices: list[int], recipe: Recipe) -> None:
-        self._store = store
-        self._indices = indices
+    def __init__(self, source: TrainingSource, recipe: Recipe) -> None:
+        self._source = source
+        self._indices = source.validation
         # All crops have one size, so that they fit into one batch; a multiple of what any network asks for.
-        least = min(min(store.shapes[index][:2]) for index in indices)
-        self.side = min(recipe.data.validation_patch, least // 8 * 8)
-        self._channels = recipe.data.channels
-        self.noises = recipe.validation_noise
+        sides = [recipe.data.resize or min(source.store.shapes[index][:2]) for index in self._indices]
+        self.side = min(recipe.data.validation_patch, min(sides) // 8 * 8)
+        self._data = recipe.data
+        self.noises = recipe.validation_noise or (OWN_NOISE,)
 
     def __len__(self) -> int:
         return len(self._indices) * len(self.noises)
@@ -89,12 +117,16 @@ class ValidationPatches(Dataset[Batch]):
         """Return crop `number % pictures` under noise `number // pictures`, whose number is `noise`."""
         kind, position = divmod(number, len(self._indices))
         index = self._indices[position]
-        picture = self._store[index]
+        picture = resized(self._source.read(index), self._data.resize)
         top, left = (picture.shape[0] - self.side) // 2, (picture.shape[1] - self.side) // 2
-        crop = picture[top : top + self.side, left : left + self.side]
-        clean = widen(crop.astype(np.float32) / np.float32(255), self._channels)
-        spec = self.noises[kind]
-        noisy = corrupt(clean, parse_noise(spec), seed=seed_for(0, f"{self._store.names[index]}|{spec}"))
+        clean = as_values(picture[top : top + self.side, left : left + self.side])
+        if self._source.noisy is not None:
+            clean, noisy = (widen(part, self._data.channels) for part in np.split(clean, 2, axis=2))
+        else:
+            clean = widen(clean, self._data.channels)
+            seed = seed_for(0, f"{self._source.store.names[index]}|{self.noises[kind]}")
+            rounded = self._data.raw_noise < 1
+            noisy = corrupt(clean, parse_noise(self.noises[kind]), seed=seed, clip=rounded, quantise=rounded)
         levels = np.array([noisy.min(), noisy.max()], dtype=np.float32)
         return as_batch_item(noisy, clean, levels) | {"noise": torch.tensor(kind)}
 
@@ -103,11 +135,12 @@ def cut_patch(
     picture: NDArray[np.uint8], side: int, *, data: DataSection, rng: np.random.Generator
 ) -> Values:
     """Return a random `(side, side, C)` float32 patch in [0, 1], mirrored and turned as the recipe says."""
-    height, width, _ = picture.shape
+    whole = resized(picture, data.resize)
+    height, width, _ = whole.shape
     halved = rng.random() < data.halve and min(height, width) >= 2 * side
     reach = 2 * side if halved else min(side, height, width)
     top, left = (int(rng.integers(length - reach + 1)) for length in (height, width))
-    patch = picture[top : top + reach, left : left + reach].astype(np.float32) / np.float32(255)
+    patch = as_values(whole[top : top + reach, left : left + reach])
     if halved:
         patch = patch.reshape(side, 2, side, 2, -1).mean(axis=(1, 3), dtype=np.float32)
     if reach < side:
@@ -115,7 +148,17 @@ def cut_patch(
     if data.flips:
         patch = np.rot90(patch, int(rng.integers(4)))
         patch = patch[:, ::-1] if rng.random() < 0.5 else patch
-    return np.ascontiguousarray(widen(patch, data.channels))
+    return np.ascontiguousarray(patch)
+
+
+def as_values(pixels: NDArray[Any]) -> Values:
+    """Return 8-bit pixels as float32 in [0, 1]; values that are floats already stay as they are."""
+    return pixels.astype(np.float32) / np.float32(255) if pixels.dtype == np.uint8 else pixels
+
+
+def resized(picture: NDArray[np.uint8], side: int | None) -> NDArray[Any]:
+    """Return a picture as float32 squares of `side` pixels; as it is (uint8) where there is no side."""
+    return picture if side is None else resize_values(as_values(picture), side)
 
 
 def widen(patch: Values, channels: Any) -> Values:

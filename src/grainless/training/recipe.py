@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from grainless.errors import NoiseError, RecipeError
 from grainless.noise import parse_noise, parse_noise_range
@@ -52,10 +60,22 @@ class NoiseSection(_Section):
 class DataSection(_Section):
     """Which pictures are used, and how patches are cut from them."""
 
+    kind: Literal["pictures", "faces", "pairs"] = "pictures"
+    """A folder of clean pictures, the csv of FER2013, or a folder with one of noisy and one of clean ones."""
+    pairs: tuple[str, str] = ("noisy", "clean")
+    """Names of these two folders, for the kind `pairs`."""
+    split: Literal["official", "random"] = "official"
+    """How faces are shared out: by their Usage, or 80/20 at random with seed 42."""
     channels: Literal["any", 1, 3] = "any"
     """`any` turns gray pictures into three equal channels."""
     min_side: Annotated[int, Field(ge=8)] = 96
     """Pictures with a shorter side are listed and skipped, in pixels."""
+    resize: Annotated[int, Field(ge=8, multiple_of=8)] | None = None
+    """Whole pictures are brought to squares of this side (bilinear) before patches are cut, in pixels."""
+    epochs: bool = False
+    """Each picture is used once before any is used again; otherwise large pictures are drawn more often."""
+    fixed_noise: bool = False
+    """A picture has the same noise each time that it is used."""
     patch: Annotated[tuple[Annotated[int, Field(ge=8, multiple_of=8)], ...], Field(min_length=1)] = (64, 96)
     """Side of the square training patches in pixels, one for each phase of the run, never falling."""
     phases: Annotated[tuple[Share, ...], Field(validate_default=True)] = (0.5,)
@@ -64,8 +84,12 @@ class DataSection(_Section):
     """Relative names of the validation pictures; where empty, `validation_share` picks them by hash."""
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """About this share of the pictures is validated on where no names are listed."""
+    test_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """About this share of a folder's pictures, picked by hash, is neither trained nor validated on."""
     validation_patch: Annotated[int, Field(ge=16, multiple_of=8)] = 192
     """Side of the centre crop that is validated on, in pixels."""
+    validation_limit: Annotated[int, Field(gt=0)] | None = None
+    """At most so many pictures are validated on, at even steps through their names."""
     flips: bool = True
     """Mirror and turn patches at random."""
     halve: Share = 0.0
@@ -97,8 +121,10 @@ class DataSection(_Section):
 class OptimiserSection(_Section):
     """How weights are changed."""
 
-    loss: Literal["l1", "mse", "charbonnier"] = "l1"
-    """What is made small between answer and clean patch."""
+    loss: Literal["l1", "mse", "charbonnier", "log-l1", "bce"] = "l1"
+    """What is made small between answer and clean patch; `bce` is for networks that answer in logits."""
+    ssim: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of 1 - SSIM beside the loss."""
     name: Literal["adamw", "adam"] = "adamw"
     """The optimiser."""
     rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
@@ -119,6 +145,23 @@ class OptimiserSection(_Section):
     """Share of the run after which batch norms keep their statistics, as they will be used."""
     ema: Decay = 0.999
     """Decay of the moving average of the weights that is validated and exported; 0 turns it off."""
+
+
+class AdversarySection(_Section):
+    """A second network that learns to tell answers from clean patches, and what it counts."""
+
+    name: str
+    """A key of `grainless.nets.DISCRIMINATORS`."""
+    settings: dict[str, Any] = {}
+    """Keyword arguments of the discriminator."""
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the adversarial term; 0 trains the reconstruction-only twin, without a discriminator."""
+    conditional: bool = False
+    """The discriminator sees the noisy patch beside the one that it judges."""
+    reconstruction: Annotated[float, Field(gt=0)] = 1.0
+    """Weight of the loss between answer and clean patch."""
+    rate: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Largest learning rate of the discriminator; that of the network unless told."""
 
 
 class ScheduleSection(_Section):
@@ -164,12 +207,14 @@ class Recipe(_Section):
     """Which network is trained."""
     data: DataSection = DataSection()
     """Which pictures are used, and how patches are cut from them."""
-    noise: tuple[NoiseSection, ...] = Field(min_length=1)
-    """The training mixture: one table for each kind."""
-    validation_noise: tuple[str, ...] = Field(min_length=1)
-    """Noises of the validation, without ranges."""
+    noise: tuple[NoiseSection, ...] = ()
+    """The training mixture: one table for each kind; none for pairs, which have their own."""
+    validation_noise: tuple[str, ...] = ()
+    """Noises of the validation, without ranges; none for pairs."""
     optimiser: OptimiserSection = OptimiserSection()
     """How weights are changed."""
+    adversary: AdversarySection | None = None
+    """Makes the network the generator of a GAN."""
     schedule: ScheduleSection = ScheduleSection()
     """How long, in which pieces and at which precision."""
     card: CardSection = CardSection()
@@ -181,6 +226,15 @@ class Recipe(_Section):
         for spec in specs:
             _check_noise(parse_noise, spec)
         return specs
+
+    @model_validator(mode="after")
+    def _noise_where_it_is_made(self) -> Recipe:
+        for key in ("noise", "validation_noise"):
+            if self.data.kind == "pairs" and getattr(self, key):
+                raise ValueError(f"`{key}` must be empty, as pairs have their own noise")
+            if self.data.kind != "pairs" and not getattr(self, key):
+                raise ValueError(f"`{key}` needs at least one entry")
+        return self
 
 
 def _check_noise(parse: Any, spec: str) -> None:
@@ -243,7 +297,9 @@ def _follows(problem: dict[str, Any], problems: Sequence[dict[str, Any]]) -> boo
 
 def _explain(problem: dict[str, Any]) -> str:
     """Say which key is wrong, what was got and what is allowed."""
-    key = ".".join(str(part) for part in problem["loc"]) or "recipe"
+    key = ".".join(str(part) for part in problem["loc"])
+    if not key:
+        return str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         return f"{key} is not a key that recipes have{_known_keys(problem['loc'])}"
     if problem["type"] == "missing":

@@ -18,10 +18,10 @@ import lightning as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
-from grainless.datasets import PictureRequirement, PixelStore, find_pictures, split_names, store_pixels
 from grainless.errors import OutputExistsError, TrainingError
+from grainless.training.adversarial import build_task
 from grainless.training.callbacks import (
     ProgressLine,
     RollBack,
@@ -30,6 +30,7 @@ from grainless.training.callbacks import (
     WaitingTime,
 )
 from grainless.training.checkpoints import FinalCheckpoint, MovedRun, WholeFiles, read_checkpoint
+from grainless.training.health import TrainingHealth
 from grainless.training.interruption import Interruption
 from grainless.training.patches import (
     ResumableLoader,
@@ -39,14 +40,26 @@ from grainless.training.patches import (
     start_worker,
 )
 from grainless.training.recipe import Recipe, check_recipe, load_recipe
+from grainless.training.sources import (
+    DATA_FILE,
+    PIXELS,
+    TrainingSource,
+    check_data,
+    describe_source,
+    open_source,
+    read_json,
+    write_split,
+)
+from grainless.training.starting import load_exported, settle_norms
 from grainless.training.task import SupervisedTask
 from grainless.version import __version__
 
 logger = logging.getLogger("grainless")
 
-RECIPE_FILE, DATA_FILE, SUMMARY_FILE = "recipe.json", "data.json", "summary.json"
+RECIPE_FILE, SUMMARY_FILE = "recipe.json", "summary.json"
 LAST, BEST = "last.ckpt", "best.ckpt"
-PIXELS = "pixels"
+SETTLING_BATCHES = 16
+"""So many batches tell a network that was taken over the statistics of its norms."""
 HARMLESS = (
     # The run folder holds recipe and pixels by then, and checkpoints that are meant to be replaced.
     r"Checkpoint directory .* exists and is not empty",
@@ -72,6 +85,8 @@ class RunOptions:
 
     A resumed run without a limit of its own keeps the one that it had.
     """
+    start_from: str | None = None
+    """Begin with the weights of this exported model, by name or path, instead of random ones."""
     limit_train: int | None = None
     """Use only so many pictures."""
     devices: int = 1
@@ -98,14 +113,17 @@ def train_run(
     resolved = _resolve(recipe, output, changes=changes, resume=options.resume)
     L.seed_everything(resolved.schedule.seed, verbose=False)
     # Built before anything is written: what is wrong with the network's settings shows here.
-    task = SupervisedTask(resolved)
-    find_pictures(data)
+    task = build_task(resolved)
+    check_data(data, resolved)
     if _leads() and not options.resume:
         _open_folder(resolved, output)
-    store = _store(resolved, data, output, options.limit_train)
+    source = open_source(data, resolved, output, limit=options.limit_train)
     if _leads():
-        _write_split(resolved, store, output, data=data, resume=options.resume)
-    summary = _fit(task, store, output, options)
+        describe_source(source, data)
+        write_split(source, output, data=data, resume=options.resume)
+    if options.start_from is not None and not options.resume:
+        _start_from(options.start_from, task, source)
+    summary = _fit(task, source, output, options)
     if not _leads():
         # This process was started by the first one to share the work; what follows is the first one's.
         sys.exit(0)
@@ -113,12 +131,27 @@ def train_run(
     return summary
 
 
+def _start_from(model: str, task: SupervisedTask, source: TrainingSource) -> None:
+    """Give the task's network the weights of an exported model, and its norms their statistics."""
+    load_exported(task.net, model)
+    patches, section = TrainingPatches(source, task.recipe), task.recipe.schedule
+    side = task.recipe.data.patch[0]
+    # Numbers behind those of the run: no patch is seen twice.
+    first = section.steps * section.batch
+    batches = [
+        default_collate([patches[first + step * section.batch + i, side] for i in range(section.batch)])
+        for step in range(SETTLING_BATCHES)
+    ]
+    settle_norms(task.net, batches)
+    logger.info("The weights of %s were taken over", model)
+
+
 def _leads() -> bool:
     """Return whether this is the first of the processes that train together: it alone writes and speaks."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
-def _fit(task: SupervisedTask, store: PixelStore, output: Path, options: RunOptions) -> dict[str, Any]:
+def _fit(task: SupervisedTask, source: TrainingSource, output: Path, options: RunOptions) -> dict[str, Any]:
     """Train, and return the summary."""
     recipe = task.recipe
     clock, waiting = RunClock(options.max_minutes), WaitingTime()
@@ -128,8 +161,8 @@ def _fit(task: SupervisedTask, store: PixelStore, output: Path, options: RunOpti
     # Waiting is counted from behind what the others do at the end of a step.
     around = [clock, *_callbacks(recipe, output, clock), interruption, best, last, waiting]
     with _quiet_lightning(), interruption.handling():
-        trainer = _trainer(recipe, output, options.devices, around)
-        training, validation = _loaders(recipe, store, task, trainer)
+        trainer = _trainer(task, output, options.devices, around)
+        training, validation = _loaders(recipe, source, task, trainer)
         checkpoint = _checkpoint_to_go_on_from(output) if options.resume else None
         trainer.fit(task, training, validation, ckpt_path=checkpoint, weights_only=True)
     return {
@@ -162,23 +195,7 @@ def load_run_recipe(run: Path) -> Recipe:
             got=f"no {RECIPE_FILE} in it",
             remedy="Pass the folder that was given to `grainless train -o`",
         )
-    return check_recipe(_read_json(file), source=str(file))
-
-
-def load_run_data(run: Path) -> dict[str, Any]:
-    """Return what a run trains on, validates on and skipped; raises TrainingError where that is missing."""
-    return _read_json(run / DATA_FILE)
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    """Return the table in a file of the run folder."""
-    try:
-        table = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{file} cannot be read", got=str(error)) from error
-    if not isinstance(table, dict):
-        raise TrainingError(f"{file} cannot be read", got=f"a JSON {type(table).__name__}")
-    return table
+    return check_recipe(read_json(file), source=str(file))
 
 
 def _resolve(recipe: str | Path, output: Path, *, changes: Sequence[str], resume: bool) -> Recipe:
@@ -207,52 +224,11 @@ def _open_folder(recipe: Recipe, output: Path) -> None:
     (output / RECIPE_FILE).write_text(recipe.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def _store(recipe: Recipe, data: Path, output: Path, limit: int | None) -> PixelStore:
-    """Decode the pictures into the run folder and say which were skipped."""
-    requirement = PictureRequirement(min_side=recipe.data.min_side, channels=recipe.data.channels)
-    store = store_pixels(data, output / PIXELS, requirement=requirement, limit=limit)
-    if not _leads():
-        return store
-    for skipped in store.skipped:
-        logger.warning("Skipped %s: %s", skipped.name, skipped.reason)
-    logger.info("%d pictures from %s, %d skipped", len(store), data, len(store.skipped))
-    return store
-
-
-def _split(recipe: Recipe, store: PixelStore) -> tuple[list[int], list[int]]:
-    """Return the positions of training and validation pictures in the store."""
-    training, validation = split_names(
-        store.names, listed=recipe.data.validation, share=recipe.data.validation_share
-    )
-    position = {name: i for i, name in enumerate(store.names)}
-    return [position[name] for name in training], [position[name] for name in validation]
-
-
-def _write_split(recipe: Recipe, store: PixelStore, output: Path, *, data: Path, resume: bool) -> None:
-    """Write which pictures the run trains on, validates on and skipped; a resumed run keeps them."""
-    training, validation = _split(recipe, store)
-    content = {
-        "version": 1,
-        "folder": data.resolve().name,
-        "training": [store.names[i] for i in training],
-        "validation": [store.names[i] for i in validation],
-        "skipped": [vars(skipped) for skipped in store.skipped],
-    }
-    if resume and (output / DATA_FILE).is_file():
-        before = load_run_data(output)
-        if any(before.get(part) != content[part] for part in ("training", "validation")):
-            raise TrainingError(
-                "A resumed run needs the pictures that it began with",
-                got=f"{len(training)} for training and {len(validation)} for validation, not the same",
-                remedy=f"Pass the same --data and --limit-train; the names are in {output / DATA_FILE}",
-            )
-    (output / DATA_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
 def _callbacks(recipe: Recipe, output: Path, clock: RunClock) -> list[Callback]:
     """Return what goes on around the steps; the average of the weights comes last, as the others ask for."""
     callbacks: list[Callback] = [
         RollBack(),
+        TrainingHealth(),
         ProgressLine(clock, steps=recipe.schedule.steps),
         SamplePictures(output / "samples"),
         MovedRun(output),
@@ -298,8 +274,9 @@ def _quiet_lightning() -> Iterator[None]:
         talk.setLevel(before)
 
 
-def _trainer(recipe: Recipe, output: Path, devices: int, callbacks: list[Callback]) -> L.Trainer:
-    """Return Lightning's Trainer, set up by the recipe."""
+def _trainer(task: SupervisedTask, output: Path, devices: int, callbacks: list[Callback]) -> L.Trainer:
+    """Return Lightning's Trainer, set up by the task's recipe."""
+    recipe, automatic = task.recipe, task.automatic_optimization
     every = min(50, recipe.schedule.validate_every)
     # Lightning's CSV logger empties the folder that it is given: each part of a resumed run has its own.
     part = len(list((output / "csv").glob("part-*")))
@@ -309,9 +286,10 @@ def _trainer(recipe: Recipe, output: Path, devices: int, callbacks: list[Callbac
             max_epochs=-1,
             precision=recipe.schedule.precision,
             devices=devices,
-            strategy="ddp" if devices > 1 else "auto",
+            strategy="auto" if devices == 1 else "ddp" if automatic else "ddp_find_unused_parameters_true",
             use_distributed_sampler=False,
-            gradient_clip_val=recipe.optimiser.clip_norm,
+            # A GAN clips by itself, as it makes two steps of each batch.
+            gradient_clip_val=recipe.optimiser.clip_norm if automatic else None,
             callbacks=callbacks,
             plugins=[WholeFiles()],
             logger=[
@@ -330,10 +308,9 @@ def _trainer(recipe: Recipe, output: Path, devices: int, callbacks: list[Callbac
 
 
 def _loaders(
-    recipe: Recipe, store: PixelStore, task: SupervisedTask, trainer: L.Trainer
+    recipe: Recipe, source: TrainingSource, task: SupervisedTask, trainer: L.Trainer
 ) -> tuple[ResumableLoader, DataLoader[Any]]:
     """Return the loaders of both splits."""
-    training, validation = _split(recipe, store)
     batches = StepBatches(
         recipe,
         task.progress,
@@ -344,7 +321,7 @@ def _loaders(
     workers = recipe.schedule.workers
     return (
         ResumableLoader(
-            TrainingPatches(store, training, recipe),
+            TrainingPatches(source, recipe),
             batch_sampler=batches,
             num_workers=workers,
             prefetch_factor=4 if workers else None,
@@ -352,5 +329,5 @@ def _loaders(
             persistent_workers=workers > 0,
             worker_init_fn=start_worker,
         ),
-        DataLoader(ValidationPatches(store, validation, recipe), batch_size=4),
+        DataLoader(ValidationPatches(source, recipe), batch_size=4),
     )

@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from grainless.errors import RecipeError, TrainingError
 from grainless.metrics import EXACT_PSNR
 from grainless.nets import PictureNet, build_net
-from grainless.training.patches import Batch
+from grainless.training.patches import OWN_NOISE, Batch
 from grainless.training.recipe import OptimiserSection, Recipe
 
 logger = logging.getLogger("grainless")
@@ -26,11 +27,27 @@ def charbonnier(answer: Tensor, clean: Tensor) -> Tensor:
     return torch.sqrt((answer - clean) ** 2 + 1e-6).mean()
 
 
+LOG_FLOOR = 1e-3
+"""L1 under which a patch counts as clean enough, in [0, 1] units: a quarter of one of 255 levels."""
+
+
+def log_l1(answer: Tensor, clean: Tensor) -> Tensor:
+    """Return the mean over the patches of ln(L1 + LOG_FLOOR), so that weak noise counts as strong noise does.
+
+    PSNR averages logarithms too; a plain mean is little but the strongest noise. As the PSNR loss of Chen et
+    al. 2021 (HINet), with L1 in place of the squared error.
+    """
+    return torch.log((answer - clean).abs().mean(dim=(1, 2, 3)) + LOG_FLOOR).mean()
+
+
 LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": F.l1_loss,
     "mse": F.mse_loss,
     "charbonnier": charbonnier,
+    "log-l1": log_l1,
+    "bce": F.binary_cross_entropy_with_logits,
 }
+"""`bce` compares logits with the clean patch, the others the answer itself."""
 
 
 def learning_rate(optimiser: OptimiserSection, step: int, progress: float) -> float:
@@ -40,6 +57,15 @@ def learning_rate(optimiser: OptimiserSection, step: int, progress: float) -> fl
         return optimiser.rate * rise
     wave = (1 + math.cos(math.pi * min(1.0, progress))) / 2
     return optimiser.rate * rise * (optimiser.final_rate + (1 - optimiser.final_rate) * wave)
+
+
+def build_optimiser(optimiser: OptimiserSection, net: nn.Module, *, rate: float) -> torch.optim.Optimizer:
+    """Return Adam or AdamW over the parameters of a network, as the recipe says."""
+    if optimiser.name == "adam":
+        return torch.optim.Adam(net.parameters(), lr=rate, betas=optimiser.betas)
+    return torch.optim.AdamW(
+        net.parameters(), lr=rate, betas=optimiser.betas, weight_decay=optimiser.weight_decay
+    )
 
 
 class SupervisedTask(L.LightningModule):
@@ -57,53 +83,72 @@ class SupervisedTask(L.LightningModule):
         self.progress: Callable[[int], float] = lambda step: step / recipe.schedule.steps
         """Share of the run that is done at a step; the run's clock replaces it where time is limited."""
         self._loss = LOSSES[recipe.optimiser.loss]
+        self._noises = recipe.validation_noise or (OWN_NOISE,)
         self._squared_errors: dict[int, list[Tensor]] = {}
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Return the recipe's optimiser; the rate is set before each step."""
         optimiser = self.recipe.optimiser
-        settings: dict[str, Any] = {"lr": optimiser.rate, "betas": optimiser.betas}
-        if optimiser.name == "adam":
-            return torch.optim.Adam(self.net.parameters(), **settings)
-        return torch.optim.AdamW(self.net.parameters(), weight_decay=optimiser.weight_decay, **settings)
+        return [build_optimiser(optimiser, self.net, rate=optimiser.rate)]
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Set the rate, and seed torch by the step so that a resumed run draws the same dropout."""
         step = self.global_step
         torch.manual_seed(self.recipe.schedule.seed * 1_000_003 + step)
-        rate = learning_rate(self.recipe.optimiser, step, self.progress(step))
-        for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = rate
+        self.set_rates(learning_rate(self.recipe.optimiser, step, self.progress(step)))
         if self.progress(step) >= self.recipe.optimiser.freeze_norms:
             for module in self.net.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
 
+    def set_rates(self, rate: float) -> None:
+        """Give all parameters the learning rate of this step."""
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+
     def answer(self, batch: Batch) -> Tensor:
         """Return the network's answer to a batch, `(batch, channels, height, width)` float32."""
-        noisy = batch["noisy"].contiguous(memory_format=torch.channels_last)
-        answer: Tensor = self.net(*self.net.select_inputs(noisy, batch["levels"]))
+        answer: Tensor = self.net(*self._inputs(batch))
         return answer.float()
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def reconstruct(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the answer to a batch as `answer` does, and its loss against the clean patches."""
+        optimiser, clean = self.recipe.optimiser, batch["clean"]
+        if optimiser.loss == "bce":
+            logits = self.net.logits(*self._inputs(batch)).float()
+            answer, loss = torch.sigmoid(logits), self._loss(logits, clean)
+        else:
+            answer = self.answer(batch)
+            loss = self._loss(answer, clean)
+        if optimiser.ssim:
+            likeness = structural_similarity_index_measure(answer, clean, data_range=1.0)
+            loss = loss + optimiser.ssim * (1 - cast(Tensor, likeness))
+        return answer, loss
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Return the loss of one batch."""
-        loss = self._loss(self.answer(batch), batch["clean"])
+        _, loss = self.reconstruct(batch)
         self.log("loss", loss, prog_bar=True)
         return loss
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collect the squared errors of the 8-bit answers, by noise."""
+    def _inputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        noisy = batch["noisy"].contiguous(memory_format=torch.channels_last)
+        return self.net.select_inputs(noisy, batch["levels"])
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Collect the squared errors of the 8-bit answers, by noise; returns the answers, clipped."""
         answer = (self.answer(batch).clamp(0, 1) * 255).round() / 255
         errors = ((answer - batch["clean"]) ** 2).mean(dim=(1, 2, 3))
         for kind, error in zip(batch["noise"].tolist(), errors, strict=True):
             self._squared_errors.setdefault(kind, []).append(error)
+        return answer
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean PSNR of each noise, and their mean as `psnr`."""
         means = []
         for kind, errors in sorted(self._squared_errors.items()):
             psnr = (-10 * torch.log10(torch.stack(errors))).clamp(max=EXACT_PSNR).mean()
-            self.log(f"psnr/{self.recipe.validation_noise[kind]}", psnr, sync_dist=True)
+            self.log(f"psnr/{self._noises[kind]}", psnr, sync_dist=True)
             means.append(psnr)
         self._squared_errors.clear()
         if means:
@@ -117,6 +162,12 @@ def _check_fit(net: PictureNet, recipe: Recipe) -> None:
         raise RecipeError(
             "net.settings and data.channels do not fit together",
             got=f"a network for {net.channels} channel(s), pictures of {channels}",
+        )
+    if recipe.optimiser.loss == "bce" and not net.gives_logits:
+        raise RecipeError(
+            "optimiser.loss does not fit the network",
+            got=f"bce for {recipe.net.name}, which gives no logits in this form",
+            expected="a network that ends in a sigmoid, or another loss",
         )
     sides = [*recipe.data.patch, recipe.data.validation_patch]
     if any(side % net.stride for side in sides):

@@ -1,0 +1,109 @@
+"""What goes wrong in training without stopping it, said in words while there is time to act."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from grainless.baselines import median
+from grainless.metrics import EXACT_PSNR, psnr, to_8bit
+from grainless.training.patches import ValidationPatches
+
+logger = logging.getLogger("grainless")
+
+WON = 0.98
+"""Share of right verdicts from which on a discriminator teaches the generator nothing any more."""
+UNCHANGED = 0.05
+"""A generator that changes less than this share of the noise passes pictures through."""
+MEDIAN_PATCHES = 32
+"""So many validation patches of each noise tell what a median filter reaches."""
+
+
+class TrainingHealth(Callback):
+    """Says at each validation what is not as it should be; each finding once while it lasts.
+
+    Three are known: a discriminator that has won (its share of right verdicts, averaged over about a hundred
+    steps, is near one), a network that gives its input back, and a PSNR below that of a 3 x 3 median filter
+    on the same patches.
+    """
+
+    def __init__(self) -> None:
+        self.findings: dict[str, str] = {}
+        self._right: float | None = None
+        self._change = self._noise = 0.0
+        self._median: list[float] | None = None
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        """Follow the discriminator."""
+        right = trainer.callback_metrics.get("discriminator/right")
+        if right is not None:
+            self._right = float(right) if self._right is None else 0.99 * self._right + 0.01 * float(right)
+
+    def on_validation_epoch_start(self, *_: Any) -> None:
+        """Begin to count changes."""
+        self._change = self._noise = 0.0
+
+    def on_validation_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
+        """Count how much of the noise the answers, which `validation_step` returns, change."""
+        self._change += float((outputs - batch["noisy"]).abs().mean())
+        self._noise += float((batch["clean"] - batch["noisy"]).abs().mean())
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Say what was found since the last validation."""
+        loaders = trainer.val_dataloaders
+        if not trainer.is_global_zero or loaders is None:
+            return
+        if self._median is None:
+            self._median = median_psnr(loaders.dataset)
+        found = self._diagnose(loaders.dataset, trainer.callback_metrics)
+        for kind, text in found.items():
+            if kind not in self.findings:
+                logger.warning("Step %d: %s", trainer.global_step, text)
+        self.findings = found
+
+    def _diagnose(self, patches: ValidationPatches, metrics: dict[str, torch.Tensor]) -> dict[str, str]:
+        """Return what is wrong now, by kind."""
+        found = {}
+        if self._right is not None and self._right > WON:
+            found["discriminator"] = (
+                f"the discriminator has won: it is right in {self._right:.0%} of its verdicts, and teaches "
+                "the generator nothing; lower adversary.rate, or adversary.settings.width"
+            )
+        if self._noise > 0 and self._change < UNCHANGED * self._noise:
+            found["identity"] = (
+                f"the network gives its input back, it changes {self._change / self._noise:.1%} as much as "
+                "the noise did; train longer, or raise optimiser.rate"
+            )
+        behind = [
+            f"{noise} {float(metrics[f'psnr/{noise}']):.2f} dB against {level:.2f}"
+            for noise, level in zip(patches.noises, self._median or (), strict=True)
+            if f"psnr/{noise}" in metrics and float(metrics[f"psnr/{noise}"]) < level
+        ]
+        if behind:
+            found["median"] = f"a 3 x 3 median filter is still better on {', '.join(behind)}"
+        return found
+
+
+def median_psnr(patches: ValidationPatches) -> list[float]:
+    """Return the mean PSNR in dB that a 3 x 3 median filter reaches on each noise, 8-bit, clipped."""
+    pictures = len(patches) // len(patches.noises)
+    used = min(pictures, MEDIAN_PATCHES)
+    levels = []
+    for kind in range(len(patches.noises)):
+        values = []
+        for position in range(used):
+            item = patches[kind * pictures + position * pictures // used]
+            clean, noisy = (
+                to_8bit(np.ascontiguousarray(item[part].numpy().transpose(1, 2, 0)))
+                for part in ("clean", "noisy")
+            )
+            values.append(min(EXACT_PSNR, psnr(clean, median(noisy))))
+        levels.append(float(np.mean(values)))
+    return levels

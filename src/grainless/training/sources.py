@@ -1,0 +1,185 @@
+"""What a run trains on: its pictures, decoded into the run folder, and how they are shared out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainless.datasets import (
+    PictureRequirement,
+    PixelStore,
+    find_pictures,
+    is_faces_file,
+    split_faces,
+    split_names,
+    store_faces,
+    store_pairs,
+    store_pixels,
+)
+from grainless.errors import DataError, TrainingError
+from grainless.training.recipe import DataSection, Recipe
+
+logger = logging.getLogger("grainless")
+
+DATA_FILE = "data.json"
+PIXELS = "pixels"
+PARTS = ("training", "validation", "test")
+"""What pictures are for, in the order of `TrainingSource`."""
+
+
+@dataclass(frozen=True)
+class TrainingSource:
+    """Decoded pictures and which of them are for what."""
+
+    store: PixelStore
+    """The clean pictures."""
+    noisy: PixelStore | None
+    """Their noisy partners, of equal names and shapes, where the recipe trains on pairs."""
+    training: list[int]
+    """Positions in the store."""
+    validation: list[int]
+    test: list[int]
+    """Pictures that the run never sees."""
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        """Return uint8 pixels `(H, W, C)`; of a pair `(H, W, 2C)`, clean before noisy."""
+        if self.noisy is None:
+            return self.store[index]
+        return np.concatenate([self.store[index], self.noisy[index]], axis=2)
+
+
+def check_data(data: Path, recipe: Recipe) -> None:
+    """Raise DataError unless `data` is what the recipe trains on."""
+    kind = recipe.data.kind
+    if kind == "faces":
+        if not is_faces_file(data):
+            raise DataError(
+                f"The recipe {recipe.name} trains on the faces of FER2013",
+                got=str(data),
+                expected="its csv file (also .csv.gz or .zip)",
+                remedy="Pass --data fer2013.csv",
+            )
+        return
+    if is_faces_file(data) and data.is_file():
+        raise DataError(
+            f"The recipe {recipe.name} trains on a folder of pictures",
+            got=str(data),
+            remedy="Pass a folder, or choose a recipe for faces",
+        )
+    for folder in [data / name for name in recipe.data.pairs] if kind == "pairs" else [data]:
+        find_pictures(folder)
+
+
+def open_source(data: Path, recipe: Recipe, output: Path, *, limit: int | None = None) -> TrainingSource:
+    """Decode what the recipe trains on into the run folder `output`, or take up what lies there already.
+
+    `limit` takes that many pictures at even steps through the names. Raises DataError.
+    """
+    section, folder = recipe.data, output / PIXELS
+    requirement = PictureRequirement(min_side=section.min_side, channels=section.channels)
+    noisy = None
+    if section.kind == "faces":
+        store = store_faces(data, folder)
+    elif section.kind == "pairs":
+        first, second = (data / name for name in section.pairs)
+        noisy, store = store_pairs(first, second, folder, requirement=requirement, limit=limit)
+    else:
+        store = store_pixels(data, folder, requirement=requirement, limit=limit)
+    return _shared_out(store, noisy, section, limit)
+
+
+def reopen_source(output: Path, recipe: Recipe) -> TrainingSource:
+    """Return what lies in a run folder, shared out as the run did; raises TrainingError, DataError."""
+    folder = output / PIXELS
+    pairs = recipe.data.kind == "pairs"
+    store = PixelStore(folder / "clean" if pairs else folder)
+    data = load_run_data(output)
+    position = {name: i for i, name in enumerate(store.names)}
+    try:
+        parts = [[position[name] for name in data.get(part, ())] for part in PARTS]
+    except KeyError as error:
+        raise TrainingError(f"{folder} does not hold the pictures of the run", got=f"no {error}") from error
+    return TrainingSource(store, PixelStore(folder / "noisy") if pairs else None, *parts)
+
+
+def _shared_out(
+    store: PixelStore, noisy: PixelStore | None, section: DataSection, limit: int | None
+) -> TrainingSource:
+    """Decide which pictures are trained on, validated on and left for tests."""
+    if section.kind == "faces":
+        faces = split_faces(store.names, split=section.split)
+        training, validation, test = _thinned(faces.training, limit), faces.validation, faces.test
+    else:
+        test = pick_by_hash(store.names, section.test_share)
+        rest = sorted(set(store.names) - set(test))
+        training, validation = split_names(rest, listed=section.validation, share=section.validation_share)
+    position = {name: i for i, name in enumerate(store.names)}
+    parts = (training, _thinned(validation, section.validation_limit), test)
+    return TrainingSource(store, noisy, *([position[name] for name in part] for part in parts))
+
+
+def pick_by_hash(names: Sequence[str], share: float) -> list[str]:
+    """Return about `share` of the names; whether one is picked depends on nothing but the name."""
+    salted = {name: hashlib.sha256(f"test|{name}".encode()).digest() for name in names}
+    return [name for name in names if int.from_bytes(salted[name][:8], "big") < share * 2**64]
+
+
+def _thinned(names: Sequence[str], limit: int | None) -> list[str]:
+    """Return at most `limit` of the names, at even steps."""
+    if limit is None or limit >= len(names):
+        return list(names)
+    return [names[i * len(names) // limit] for i in range(limit)]
+
+
+def describe_source(source: TrainingSource, data: Path) -> None:
+    """Log how many pictures there are, and which were skipped and why."""
+    for skipped in source.store.skipped:
+        logger.warning("Skipped %s: %s", skipped.name, skipped.reason)
+    logger.info("%d pictures from %s, %d skipped", len(source.store), data, len(source.store.skipped))
+
+
+def write_split(source: TrainingSource, output: Path, *, data: Path, resume: bool) -> None:
+    """Write which pictures the run trains on, validates on and skipped; a resumed run keeps them."""
+    names = source.store.names
+    content = {
+        "version": 1,
+        "folder": data.resolve().name,
+        "training": [names[i] for i in source.training],
+        "validation": [names[i] for i in source.validation],
+        "test": [names[i] for i in source.test],
+        "skipped": [vars(skipped) for skipped in source.store.skipped],
+    }
+    if resume and (output / DATA_FILE).is_file():
+        before = load_run_data(output)
+        if any(before.get(part, []) != content[part] for part in PARTS):
+            raise TrainingError(
+                "A resumed run needs the pictures that it began with",
+                got=f"{len(source.training)} for training and {len(source.validation)} for validation, "
+                "not the same",
+                remedy=f"Pass the same --data and --limit-train; the names are in {output / DATA_FILE}",
+            )
+    (output / DATA_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def load_run_data(run: Path) -> dict[str, Any]:
+    """Return what a run trains on, validates on and skipped; raises TrainingError where that is missing."""
+    return read_json(run / DATA_FILE)
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Return the table in a file of the run folder."""
+    try:
+        table = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{file} cannot be read", got=str(error)) from error
+    if not isinstance(table, dict):
+        raise TrainingError(f"{file} cannot be read", got=f"a JSON {type(table).__name__}")
+    return table

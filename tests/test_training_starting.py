@@ -1,0 +1,105 @@
+"""A run that starts from an exported model computes what the model does, and can be trained on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import tiny_runs
+from grainless.errors import ModelError, TrainingError
+from grainless.model_file import read_model
+from grainless.nets import build_net
+from grainless.runtime import start
+from grainless.training import export_run
+from grainless.training.recipe import load_recipe
+from grainless.training.starting import load_exported, settle_norms
+
+LEVELS = np.array([[0.0, 1.0]], np.float32)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tiny_runs.pictures(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["float32", "half"])
+def model(request, data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    tiny_runs.train(data, folder / "run")
+    export_run(folder / "run", folder / "tiny.onnx", half=request.param)
+    return folder / "tiny.onnx"
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    return load_recipe(tiny_runs.recipe_file(tmp_path))
+
+
+def batches(count=3, seed=0):
+    rng = np.random.default_rng(seed)
+    noisy = torch.tensor(rng.random((count, 4, 3, 16, 16)), dtype=torch.float32)
+    return [{"noisy": one, "levels": torch.tensor([[0.0, 1.0]] * 4)} for one in noisy]
+
+
+def answers(net, picture):
+    net.eval()
+    with torch.no_grad():
+        return net(torch.from_numpy(picture), torch.from_numpy(LEVELS)).numpy()
+
+
+def test_the_network_computes_what_the_model_computes(model, recipe, rng):
+    net = build_net(recipe.net.name, recipe.net.settings)
+    picture = rng.random((1, 3, 32, 24)).astype(np.float32)
+    expected = start(read_model(model), runtime="onnxruntime")({"picture": picture, "levels": LEVELS})
+    assert np.abs(answers(net, picture) - expected).max() > 1e-2
+    load_exported(net, model)
+    np.testing.assert_allclose(answers(net, picture), expected, atol=2e-5)
+    settle_norms(net, batches())
+    np.testing.assert_allclose(answers(net, picture), expected, atol=2e-5)
+
+
+def test_norms_have_the_statistics_of_the_batches_and_filters_unit_length(model, recipe):
+    net = build_net(recipe.net.name, recipe.net.settings)
+    load_exported(net, model)
+    settle_norms(net, batches(count=1))
+    assert net.training
+    block, seen = net.middle[0], []
+    block.first.register_forward_hook(lambda _m, _i, output: seen.append(output.detach()))
+    net.eval()
+    with torch.no_grad():
+        net(*(batches(count=1)[0][name] for name in ("noisy", "levels")))
+    assert torch.allclose(block.norm.running_mean, seen[0].mean(dim=(0, 2, 3)), atol=1e-5)
+    assert torch.allclose(
+        block.norm.running_var, seen[0].var(dim=(0, 2, 3), unbiased=False), rtol=1e-3, atol=1e-6
+    )
+    assert torch.allclose(block.first.weight.flatten(1).norm(dim=1), torch.ones(8), atol=1e-5)
+
+
+def test_a_run_begins_where_the_model_ended(model, data, tmp_path, rng):
+    summary = tiny_runs.train(
+        data, tmp_path / "run", "optimiser.rate=1e-9", "optimiser.freeze_norms=0", start_from=str(model)
+    )
+    assert summary["finished"]
+    export_run(tmp_path / "run", tmp_path / "after.onnx")
+    picture = rng.random((1, 3, 32, 24)).astype(np.float32)
+    before, after = (
+        start(read_model(path), runtime="onnxruntime")({"picture": picture, "levels": LEVELS})
+        for path in (model, tmp_path / "after.onnx")
+    )
+    np.testing.assert_allclose(after, before, atol=1e-4)
+
+
+def test_models_of_other_networks_are_refused(model, recipe, tmp_path):
+    wider = build_net("universal", {**recipe.net.settings, "widths": [16, 8, 8]})
+    with pytest.raises(
+        TrainingError, match=r"do not fit the recipe's network.*of another shape: decode_fine"
+    ):
+        load_exported(wider, model)
+    other = build_net("upconv", {"widths": [4, 4, 4, 4, 4]})
+    with pytest.raises(TrainingError, match=r"missing: .*down_half\.bias.*\.\.\."):
+        load_exported(other, model)
+    with pytest.raises(TrainingError, match=r"keeps batch norms in its exported graph.*--resume"):
+        load_exported(build_net("unet", {"width": 4, "depth": 2}), model)
+    with pytest.raises(ModelError, match="There is no model file"):
+        load_exported(wider, tmp_path / "absent.onnx")
