@@ -15,7 +15,7 @@ from typing import Annotated, ParamSpec
 
 import typer
 
-from grainless.cli.learning import export, train
+from grainless.cli.learning import export, reproduce, train
 from grainless.cli.pictures import corrupt, denoise
 from grainless.cli.study import evaluate, models, report
 from grainless.errors import GrainlessError
@@ -63,7 +63,7 @@ def _in_words(command: Callable[_Options, None]) -> Callable[_Options, None]:
     return guarded
 
 
-for _command in (denoise, corrupt, models, evaluate, report, train, export):
+for _command in (denoise, corrupt, models, evaluate, report, train, export, reproduce):
     app.command()(_in_words(_command))
 
 

@@ -1,0 +1,296 @@
+"""A study as people read it (Markdown, curves, pictures) and as programs do (JSON)."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainless.atomic import replace_file
+from grainless.errors import MissingExtraError
+from grainless.evaluation import Evaluation, Row
+from grainless.metrics import mean_scores
+from grainless.reproduce.study import Study
+from grainless.version import __version__
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from grainless.training import Recipe
+
+VERSION = 1
+"""Version of the JSON form: fields are only added within a version."""
+
+
+@dataclass(frozen=True)
+class FormResult:
+    """One trained form of a study."""
+
+    form: str
+    recipe: Recipe
+    summary: dict[str, Any]
+    run: Path
+    model: Path
+    parameters: int
+
+    @property
+    def pictures_seen(self) -> int:
+        """How many patches went through the network in training."""
+        return int(self.summary["steps"]) * self.recipe.schedule.batch
+
+    @property
+    def cut(self) -> bool:
+        """Whether the time ended before the recipe's steps did."""
+        return not self.summary["finished"]
+
+    def curve(self) -> list[tuple[int, float]]:
+        """Return step and validation PSNR in dB at each validation."""
+        points = []
+        for path in sorted(self.run.glob("csv/part-*/metrics.csv")):
+            with path.open(newline="", encoding="utf-8") as file:
+                points += [
+                    (int(row["step"]) + 1, float(row["psnr"]))
+                    for row in csv.DictReader(file)
+                    if row.get("psnr")
+                ]
+        return sorted(set(points))
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """All that a study found."""
+
+    study: Study
+    command: str
+    forms: dict[str, FormResult]
+    evaluations: dict[str, Evaluation]
+    """By measurement: `seed`, and `native` where there is one."""
+    sharpness: dict[str, dict[str, float]]
+    """By noise and form."""
+    examples: list[tuple[str, dict[str, NDArray[Any]]]]
+
+
+def write_study(result: StudyResult, folder: Path) -> None:
+    """Write `NAME.md`, `NAME.json`, `NAME-curves.png` and `NAME-pictures.png` into a folder.
+
+    Raises MissingExtraError without matplotlib.
+    """
+    name = result.study.name
+    _save(_draw_curves(result), folder / f"{name}-curves.png")
+    _save(_draw_pictures(result), folder / f"{name}-pictures.png")
+    replace_file(folder / f"{name}.json", (json.dumps(as_table(result), indent=1) + "\n").encode())
+    replace_file(folder / f"{name}.md", as_markdown(result).encode())
+
+
+def as_table(result: StudyResult) -> dict[str, Any]:
+    """Return the study's numbers as plain data; the scores of single pictures are left out."""
+    study = result.study
+    return {
+        "version": VERSION,
+        "grainless": __version__,
+        "command": result.command,
+        "study": study.model_dump(mode="json"),
+        "forms": {
+            name: {
+                "recipe": form.recipe.name,
+                "parameters": form.parameters,
+                "steps": form.summary["steps"],
+                "steps_of_recipe": form.recipe.schedule.steps,
+                "pictures_seen": form.pictures_seen,
+                "minutes": form.summary["minutes"],
+                "cut": form.cut,
+                "validation": [{"step": step, "psnr": round(psnr, 3)} for step, psnr in form.curve()],
+            }
+            for name, form in result.forms.items()
+        },
+        "measurements": {
+            part: {
+                "protocol": evaluation.stamp,
+                "pictures": evaluation.data.pictures,
+                "checksum": evaluation.data.checksum,
+                "rows": [_row_table(row) for row in evaluation.rows],
+            }
+            for part, evaluation in result.evaluations.items()
+        },
+        "sharpness": result.sharpness,
+    }
+
+
+def _row_table(row: Row) -> dict[str, Any]:
+    return {
+        "noise": row.noise,
+        "method": row.method,
+        "psnr": round(row.mean.psnr, 4),
+        "psnr_per_image": round(_per_image(row), 4),
+        "ssim": round(row.mean.ssim, 5),
+        "mse": row.mean.mse,
+    }
+
+
+def _per_image(row: Row) -> float:
+    return mean_scores(picture.scores for picture in row.pictures).psnr
+
+
+def as_markdown(result: StudyResult) -> str:
+    """Return the study as a page; its first line says if a run was cut short."""
+    study = result.study
+    lines = [_first_line(result), "", f"# {study.title}", "", study.about, ""]
+    if study.claim is not None:
+        lines += [f"The study's own number: {_claim(study)} ({study.claim.source}).", ""]
+    lines += ["## Training", "", *_training_table(result), "", f"![curves]({study.name}-curves.png)", ""]
+    for part, evaluation in result.evaluations.items():
+        title = "The seed's protocol" if part == "seed" else "8-bit files at their own size"
+        lines += [f"## {title}", "", *_score_table(study, part, evaluation), ""]
+        lines += [*_verdicts(study, part, evaluation), ""]
+    lines += ["## Sharpness", "", *_sharpness_table(result), "", "## Pictures", ""]
+    lines += [f"![pictures]({study.name}-pictures.png)", "", "## Made again by", ""]
+    lines += [f"    {result.command}" if result.command else "Called from Python.", ""]
+    return "\n".join(lines)
+
+
+def _first_line(result: StudyResult) -> str:
+    cut = [form for form in result.forms.values() if form.cut]
+    if not cut:
+        return f"All runs of this study went to the end of their recipes (grainless {__version__})."
+    parts = ", ".join(
+        f"{form.form} {form.summary['steps']} of {form.recipe.schedule.steps} steps in "
+        f"{form.summary['minutes']:.0f} minutes"
+        for form in cut
+    )
+    return f"**Cut short:** {parts} (grainless {__version__})."
+
+
+def _claim(study: Study) -> str:
+    claim = study.claim
+    if claim is None:
+        return "none published"
+    parts = [f"{claim.psnr:.2f} dB"]
+    parts += [] if claim.ssim is None else [f"SSIM {claim.ssim:.4f}"]
+    parts += [] if claim.mse is None else [f"MSE {claim.mse:.2e}"]
+    return ", ".join(parts)
+
+
+def _training_table(result: StudyResult) -> list[str]:
+    lines = [
+        "| form | recipe | weights | pictures seen | steps | of | minutes | best validation PSNR |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, form in result.forms.items():
+        best = form.summary["best_psnr"]
+        lines.append(
+            f"| {name} | `{form.recipe.name}` | {form.parameters:,} | {form.pictures_seen:,} "
+            f"| {form.summary['steps']:,} | {form.recipe.schedule.steps:,} | {form.summary['minutes']:.1f} "
+            f"| {'-' if best is None else f'{best:.2f} dB'} |"
+        )
+    return lines
+
+
+def _score_table(study: Study, part: str, evaluation: Evaluation) -> list[str]:
+    lines = [
+        "| noise | method | PSNR | PSNR per image | SSIM | MSE |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    if part == "seed" and study.claim is not None:
+        claim = study.claim
+        ssim = "-" if claim.ssim is None else f"{claim.ssim:.4f}"
+        error = "-" if claim.mse is None else f"{claim.mse:.2e}"
+        lines.append(f"| as published | the seed | {claim.psnr:.2f} | - | {ssim} | {error} |")
+    for noise in evaluation.noises:
+        rows = [row for row in evaluation.rows if row.noise == noise]
+        best = max(row.mean.psnr for row in rows)
+        for row in rows:
+            psnr = f"{row.mean.psnr:.2f}"
+            lines.append(
+                f"| {noise} | {row.method} | {f'**{psnr}**' if row.mean.psnr == best else psnr} "
+                f"| {_per_image(row):.2f} | {row.mean.ssim:.4f} | {row.mean.mse:.2e} |"
+            )
+    count = evaluation.data.pictures
+    return [
+        *lines,
+        "",
+        f"{count:,} test pictures. Protocol `{evaluation.stamp}`. Noise seed {evaluation.seed}.",
+    ]
+
+
+def _verdicts(study: Study, part: str, evaluation: Evaluation) -> list[str]:
+    """Say in words what the table shows."""
+    lines = []
+    for noise in evaluation.noises:
+        psnr = {row.method: row.mean.psnr for row in evaluation.rows if row.noise == noise}
+        best = max(study.filters, key=lambda name: psnr[name])
+        faithful, improved = psnr["faithful"], psnr["improved"]
+        meant = f" (meant to be {study.bar:+.1f})" if study.bar is not None else ""
+        lines.append(
+            f"- {noise}: the faithful form is {faithful - psnr['noisy']:+.2f} dB to the noisy pictures, "
+            f"{faithful - psnr['median']:+.2f} dB to a 3 x 3 median filter and "
+            f"{faithful - psnr[best]:+.2f} dB to the best filter, {best}; "
+            f"the improved form is {improved - psnr[best]:+.2f} dB to that filter{meant}."
+        )
+        if part == "seed" and study.claim is not None:
+            lines.append(
+                f"- {noise}: the faithful form is {faithful - study.claim.psnr:+.2f} dB to the claim."
+            )
+    return lines
+
+
+def _sharpness_table(result: StudyResult) -> list[str]:
+    forms = list(result.forms)
+    lines = [f"| noise | {' | '.join(forms)} |", f"| --- |{' --- |' * len(forms)}"]
+    for noise, found in result.sharpness.items():
+        lines.append(f"| {noise} | {' | '.join(f'{found[form]:.3f}' for form in forms)} |")
+    return [
+        *lines,
+        "",
+        "Energy of the restored pictures above a quarter of a cycle per pixel, as a ratio to the clean ones' "
+        "(median over test pictures, the seed's protocol): 1 is as sharp, less is smoother.",
+    ]
+
+
+def _figure(**settings: Any) -> Figure:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("Drawing a study", "evaluate") from error
+    return Figure(layout="constrained", **settings)
+
+
+def _draw_curves(result: StudyResult) -> Figure:
+    """Draw validation PSNR over the pictures seen, a line for each form."""
+    figure = _figure(figsize=(7, 4))
+    axes = figure.subplots()
+    for name, form in result.forms.items():
+        points = form.curve()
+        seen = [step * form.recipe.schedule.batch for step, _ in points]
+        axes.plot(seen, [psnr for _, psnr in points], marker=".", label=f"{name} ({form.recipe.name})")
+    axes.set_xlabel("pictures seen")
+    axes.set_ylabel("PSNR on validation pictures, mean of the recipe's noises, dB")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
+def _draw_pictures(result: StudyResult) -> Figure:
+    """Draw the examples, a row each: clean, noisy and every method."""
+    rows = result.examples
+    columns = list(rows[0][1])
+    figure = _figure(figsize=(1.7 * len(columns), 1.95 * len(rows)))
+    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    for axes, (label, parts) in zip(grid, rows, strict=True):
+        for axis, name in zip(axes, columns, strict=True):
+            pixels = parts[name]
+            values = pixels.astype(np.float32) / (255 if pixels.dtype == np.uint8 else 1)
+            shown = np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values
+            axis.imshow(np.clip(shown, 0, 1), interpolation="nearest")
+            axis.set_axis_off()
+            axis.set_title(name if name != "clean" else f"{name}: {label}", fontsize=6)
+    return figure
+
+
+def _save(figure: Figure, path: Path) -> None:
+    # No date and no version inside: the same numbers give the same bytes.
+    figure.savefig(path, dpi=110, metadata={"Software": None})
