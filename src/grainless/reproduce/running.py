@@ -20,9 +20,9 @@ from grainless.metrics import PROTOCOLS, sharpness
 from grainless.noise import corrupt, seed_for
 from grainless.reproduce.study import Measurement, Study, load_study
 from grainless.reproduce.writing import FormResult, StudyResult, write_study
-from grainless.training import RunOptions, export_run, train_run
+from grainless.training import RunOptions, export_run, load_recipe, train_run
 from grainless.training.run import LAST, SUMMARY_FILE, load_run_recipe
-from grainless.training.sources import read_json, reopen_source
+from grainless.training.sources import check_data, open_source, read_json, reopen_source
 
 logger = logging.getLogger("grainless")
 
@@ -92,6 +92,7 @@ def reproduce(
     """
     options = options or ReproduceOptions()
     study = load_study(name)
+    _check_test(study, data, output)
     forms = {form: _train(study, form, data=data, output=output, options=options) for form in study.forms}
     tests = _test_pictures(study, output, options)
     evaluations = {
@@ -108,6 +109,20 @@ def reproduce(
     )
     write_study(result, output)
     return result
+
+
+def _check_test(study: Study, data: Path, output: Path) -> None:
+    """Raise DataError before hours of training where no picture would be left to measure on."""
+    form = study.forms[0]
+    recipe = load_recipe(*study.recipe(form))
+    check_data(data, recipe)
+    source = open_source(data, recipe, output / "runs" / form)
+    if not source.test:
+        raise DataError(
+            "No picture is left for the test",
+            got=f"{len(source.store)} picture(s) in all",
+            remedy="Add pictures: about one in five is set apart by its name",
+        )
 
 
 def _train(study: Study, form: str, *, data: Path, output: Path, options: ReproduceOptions) -> FormResult:
@@ -152,12 +167,6 @@ def _test_pictures(study: Study, output: Path, options: ReproduceOptions) -> dic
     run = output / "runs" / study.forms[0]
     source = reopen_source(run, load_run_recipe(run))
     indices = source.test
-    if not indices:
-        raise DataError(
-            "No picture is left for the test",
-            got=f"{len(source.store)} picture(s) in all",
-            remedy="Add pictures: about one in five is set apart by its name",
-        )
     if options.pictures is not None and options.pictures < len(indices):
         indices = [indices[i * len(indices) // options.pictures] for i in range(options.pictures)]
     measurements = {"seed": study.seed} | ({"native": study.native} if study.native else {})
