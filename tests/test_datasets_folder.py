@@ -90,3 +90,8 @@ def test_decode_8bit_gives_pixels_or_the_reason(folder):
     assert (pixels.tolist(), fault) == (tiny_runs.pixels_for("a/0.png").tolist(), "")
     pixels, fault = decode_8bit(folder / "a/0.png", PictureRequirement(min_side=41))
     assert (pixels, fault) == (None, "too small: 48x40 pixels, each side must be at least 41")
+
+
+def test_nothing_cannot_be_split():
+    with pytest.raises(DataError, match=r"No picture is left for training.*fewer apart for the test"):
+        split_names([])

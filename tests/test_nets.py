@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import maximum_filter
 from torch import nn
 
 from grainless.errors import RecipeError
 from grainless.nets import NETS, build_net
 from grainless.nets.blocks import LEAK, ResidualBlock, stack
-from grainless.nets.hint import SHARP_HIT, SOFT_HIT, ImpulseHint
+from grainless.nets.hint import SHARP_HIT, SOFT_HIT, ImpulseHint, spare_unhit
 from grainless.nets.universal import UniversalNet
 
 TINY = {
@@ -370,3 +371,42 @@ def test_only_cross_entropy_asks_for_logits(net):
 def test_wrong_settings_of_the_shared_kind(name, settings, message):
     with pytest.raises(RecipeError, match=rf"{name} cannot be built.*{message}.*\[net\.settings\]"):
         build_net(name, settings)
+
+
+def _spared(noisy, clean):
+    picture, answer = (torch.tensor(values, dtype=torch.float32)[None] for values in (noisy, clean))
+    marks, _ = ImpulseHint(3, radius=2)(picture, torch.tensor([[0.0, 1.0]]))
+    return spare_unhit(picture, answer, marks=marks)[0].numpy()
+
+
+def test_values_that_no_impulse_hit_are_spared(rng):
+    picture = rng.uniform(0.2, 0.8, (3, 32, 32))
+    hit = rng.random((1, 32, 32)) < 0.2
+    noisy = np.where(hit, 1.0, picture)
+    answer = np.where(hit, picture, picture + rng.normal(0, 1.5 / 255, picture.shape))
+    spared = _spared(noisy, answer)
+    unhit = ~np.broadcast_to(hit, picture.shape)
+    near = maximum_filter(hit[0], 5)[None] & unhit
+    np.testing.assert_allclose(spared[near], noisy[near], atol=1e-6)
+    np.testing.assert_allclose(spared[~unhit], answer[~unhit], atol=1e-6)
+
+
+def test_nothing_is_spared_beside_other_noise_or_without_impulses(rng):
+    picture = rng.uniform(0.2, 0.8, (3, 32, 32))
+    noisy = picture + rng.normal(0, 15 / 255, picture.shape)
+    np.testing.assert_allclose(_spared(noisy, picture), picture, atol=2e-5)
+    hit = np.where(rng.random((1, 32, 32)) < 0.2, 1.0, noisy)
+    np.testing.assert_allclose(_spared(hit, picture), picture, atol=2e-5)
+    weak = picture + rng.normal(0, 1 / 255, picture.shape)
+    np.testing.assert_allclose(_spared(weak, picture), picture, atol=2e-5)
+
+
+def test_keep_gives_unmarked_values_back(rng):
+    net = build_net("universal", {"widths": [8, 8, 8], "hint_radius": 2, "keep": True}).eval()
+    picture = torch.tensor(rng.uniform(0.1, 0.9, (1, 3, 16, 16)), dtype=torch.float32)
+    picture[..., 3, 4:9] = 1.0
+    with torch.no_grad():
+        answer = net(picture, torch.tensor([[0.0, 1.0]]))
+    unhit = picture < 1
+    assert torch.equal(answer[unhit], picture[unhit])
+    assert float((answer[~unhit] - 1).abs().min()) > 0

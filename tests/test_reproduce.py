@@ -11,7 +11,7 @@ import pytest
 import faces_csv
 import tiny_runs
 from grainless.datasets import resize_values
-from grainless.errors import DataError, RecipeError
+from grainless.errors import DataError, OutputExistsError, RecipeError
 from grainless.metrics import PROTOCOLS, psnr
 from grainless.model_file import read_model
 from grainless.noise import corrupt, seed_for
@@ -199,6 +199,16 @@ def test_unknown_studies_and_pictures_without_a_test_are_refused(tmp_path, monke
     recipe.write_text(recipe.read_text().replace("test_share = 0.5", "test_share = 0.0"), encoding="utf-8")
     with pytest.raises(DataError, match="No picture is left for the test; got 4 picture"):
         reproduce("tiny", data=tiny_runs.pictures(tmp_path / "p", count=4), output=tmp_path / "out")
+
+
+def test_a_folder_with_another_study_is_refused(finished, tmp_path, monkeypatch):
+    make_study(tmp_path, monkeypatch, twin=True)
+    text = (tmp_path / "tiny.toml").read_text(encoding="utf-8").replace('name = "tiny"', 'name = "other"')
+    (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(
+        OutputExistsError, match=r"faithful holds another run than tiny needs; got the recipe tiny"
+    ):
+        reproduce("tiny", data=tmp_path, output=finished[0])
 
 
 @pytest.mark.parametrize("name", study_names())

@@ -159,3 +159,17 @@ def test_the_generator_is_exported_alone(data, tmp_path):
 def test_unknown_discriminators_are_refused(recipe):
     with pytest.raises(RecipeError, match=r"no discriminator of this name.*'judge'"):
         build_task(recipe(*GAN[1:], "adversary.name=judge"))
+
+
+def test_the_state_of_a_gan_is_written_by_time(data, tmp_path, monkeypatch):
+    original = AdversarialTask.training_step
+
+    def stopping(self, *arguments):
+        if self.global_step == 3:
+            raise RuntimeError("stopped here")
+        return original(self, *arguments)
+
+    monkeypatch.setattr(AdversarialTask, "training_step", stopping)
+    with pytest.raises(RuntimeError, match="stopped here"):
+        tiny_runs.train(data, tmp_path / "run", *GAN, "schedule.validate_every=100")
+    assert tiny_runs.checkpoint(tmp_path / "run/last.ckpt")["global_step"] == 3

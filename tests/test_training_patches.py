@@ -13,6 +13,7 @@ import torch
 
 import tiny_runs
 from grainless.datasets import PictureRequirement, resize_values, store_pixels
+from grainless.errors import DataError
 from grainless.training import patches as patches_module
 from grainless.training.patches import (
     StepBatches,
@@ -361,3 +362,11 @@ def test_pairs_are_cut_at_the_same_place_and_keep_their_own_noise(tmp_path, reci
     ]:
         np.testing.assert_allclose(item["noisy"].numpy(), 1 - item["clean"].numpy(), atol=1e-6)
     assert ValidationPatches(both, paired).noises == ("as paired",)
+
+
+def test_validation_crops_fit_the_network(store, recipe):
+    small = recipe("data.validation_patch=48")
+    sides = [ValidationPatches(source(store, [0]), small, stride=stride).side for stride in (8, 16, 32)]
+    assert sides == [40, 32, 32]
+    with pytest.raises(DataError, match=r"too small for the network; got a side of 40 pixels; expected 64"):
+        ValidationPatches(source(store, [0]), small, stride=64)

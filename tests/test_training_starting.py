@@ -99,7 +99,9 @@ def test_models_of_other_networks_are_refused(model, recipe, tmp_path):
     other = build_net("upconv", {"widths": [4, 4, 4, 4, 4]})
     with pytest.raises(TrainingError, match=r"missing: .*down_half\.bias.*\.\.\."):
         load_exported(other, model)
-    with pytest.raises(TrainingError, match=r"keeps batch norms in its exported graph.*--resume"):
+    with pytest.raises(TrainingError, match=r"batch norms cannot be brought back.*--resume"):
         load_exported(build_net("unet", {"width": 4, "depth": 2}), model)
+    with pytest.raises(TrainingError, match=r"batch norms cannot be brought back"):
+        load_exported(build_net("bottleneck-unet", {"widths": [4, 4], "bottleneck": 4}), model)
     with pytest.raises(ModelError, match="There is no model file"):
         load_exported(wider, tmp_path / "absent.onnx")

@@ -72,6 +72,11 @@ def split_names(
     `listed` names are the validation set if any of them exists in `names`; otherwise a hash of each name puts
     about `share` of them there, at least one. Raises DataError where one of the two would be empty.
     """
+    if not names:
+        raise DataError(
+            "No picture is left for training and validation",
+            remedy="Add pictures, or set fewer apart for the test",
+        )
     chosen = set(listed) & set(names)
     if not chosen:
         ranks = {

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from grainless.nets.blocks import stack
-from grainless.nets.hint import ImpulseHint, keep_unmarked
+from grainless.nets.hint import ImpulseHint, keep_unmarked, spare_unhit
 from grainless.nets.picture_net import PictureNet
 
 
@@ -77,4 +77,5 @@ class UniversalNet(PictureNet):
         # itself.
         blend = torch.sigmoid(gate + 4 * marks[:, : self.channels] - 2)
         clean: Tensor = picture + blend * (fill - picture) + residual
-        return keep_unmarked(picture, clean, marks=marks) if self.keep else clean
+        settle = keep_unmarked if self.keep else spare_unhit
+        return settle(picture, clean, marks=marks)

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from grainless.baselines import BASELINES
 from grainless.datasets import PixelStore, resize_values
 from grainless.denoiser import Denoiser
-from grainless.errors import DataError
+from grainless.errors import DataError, OutputExistsError
 from grainless.evaluation import Evaluation, evaluate
-from grainless.metrics import PROTOCOLS, sharpness
+from grainless.metrics import PROTOCOLS, sharpness, to_8bit
 from grainless.noise import corrupt, seed_for
 from grainless.reproduce.study import Measurement, Study, load_study
 from grainless.reproduce.writing import FormResult, StudyResult, write_study
 from grainless.training import RunOptions, export_run, load_recipe, train_run
-from grainless.training.run import LAST, SUMMARY_FILE, load_run_recipe
+from grainless.training.run import RECIPE_FILE, SUMMARY_FILE, load_run_recipe
 from grainless.training.sources import check_data, open_source, read_json, reopen_source
 
 logger = logging.getLogger("grainless")
@@ -92,6 +92,7 @@ def reproduce(
     """
     options = options or ReproduceOptions()
     study = load_study(name)
+    _check_output(study, output)
     _check_test(study, data, output)
     forms = {form: _train(study, form, data=data, output=output, options=options) for form in study.forms}
     tests = _test_pictures(study, output, options)
@@ -109,6 +110,21 @@ def reproduce(
     )
     write_study(result, output)
     return result
+
+
+def _check_output(study: Study, output: Path) -> None:
+    """Raise OutputExistsError where the folder holds the runs of another study."""
+    for form in study.forms:
+        run = output / "runs" / form
+        if not (run / RECIPE_FILE).is_file():
+            continue
+        there, wanted = load_run_recipe(run), load_recipe(*study.recipe(form))
+        if there != wanted:
+            raise OutputExistsError(
+                f"{run} holds another run than {study.name} needs",
+                got=f"the recipe {there.name}" if there.name != wanted.name else "other settings",
+                remedy="Pass another folder with -o, or remove this one",
+            )
 
 
 def _check_test(study: Study, data: Path, output: Path) -> None:
@@ -131,7 +147,7 @@ def _train(study: Study, form: str, *, data: Path, output: Path, options: Reprod
     run, model = output / "runs" / form, output / f"{form}.onnx"
     summary = run / SUMMARY_FILE
     if not summary.is_file():
-        resume = (run / LAST).is_file()
+        resume = (run / RECIPE_FILE).is_file()
         logger.info("%s: %s the %s form", study.name, "going on with" if resume else "training", form)
         train_run(
             recipe,
@@ -220,12 +236,14 @@ def _noisy(source: TestPictures, index: int, noise: str) -> Pixels:
     """Return a test picture with its noise, as the protocol of the measurement makes it."""
     rounded = PROTOCOLS[source.measurement.protocol].eight_bit
     clean = source.read(index)
-    if clean.dtype == np.uint8 and not rounded:
+    if rounded:
+        clean = to_8bit(clean)
+    elif clean.dtype == np.uint8:
         clean = clean.astype(np.float32) / np.float32(255)
     seed = seed_for(0, f"{source.store.names[index]}|{noise}")
     if clean.dtype == np.uint8:
         return corrupt(clean, noise, seed=seed)
-    return corrupt(clean, noise, seed=seed, quantise=rounded)
+    return corrupt(clean, noise, seed=seed, quantise=False)
 
 
 def _examples(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import time
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,28 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or not {"state_dict", "global_step"} <= state.keys():
         raise TrainingError(f"{path} is not a checkpoint of a training run")
     return state
+
+
+class TimedCheckpoint(Callback):
+    """Writes the state every so many minutes, at the end of a step.
+
+    Lightning's own does so only where it makes the optimiser's steps itself, not for a GAN. It has to stand
+    behind the average of the weights, which is updated at the end of a step, too.
+    """
+
+    def __init__(self, path: Path, *, minutes: float) -> None:
+        self._path, self._seconds = path, minutes * 60
+        self._written = time.monotonic()
+
+    def on_train_start(self, *_: Any) -> None:
+        """Start to count."""
+        self._written = time.monotonic()
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        """Write it if the time is over, on the first of several processes."""
+        if trainer.strategy.broadcast(time.monotonic() - self._written >= self._seconds):
+            trainer.save_checkpoint(self._path)
+            self._written = time.monotonic()
 
 
 class FinalCheckpoint(Callback):

@@ -123,7 +123,7 @@ def _load_run(run: Path) -> _Trained:
     state = read_checkpoint(checkpoint)
     load_weights(net, state)
     logger.info("%s of step %d", checkpoint.name, state["global_step"])
-    patches = ValidationPatches(reopen_source(run, recipe), recipe)
+    patches = ValidationPatches(reopen_source(run, recipe), recipe, stride=net.stride)
     return _Trained(recipe=recipe, net=net.eval(), patches=patches, data=load_run_data(run))
 
 

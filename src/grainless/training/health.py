@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import lightning as L
@@ -11,6 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from grainless.baselines import median
+from grainless.errors import MissingExtraError
 from grainless.metrics import EXACT_PSNR, psnr, to_8bit
 from grainless.training.patches import ValidationPatches
 
@@ -61,7 +63,11 @@ class TrainingHealth(Callback):
         if not trainer.is_global_zero or loaders is None:
             return
         if self._median is None:
-            self._median = median_psnr(loaders.dataset)
+            try:
+                self._median = median_psnr(loaders.dataset)
+            except MissingExtraError:
+                # Filters are an extra of their own: without it this one finding is left out.
+                self._median = [-math.inf] * len(loaders.dataset.noises)
         found = self._diagnose(loaders.dataset, trainer.callback_metrics)
         for kind, text in found.items():
             if kind not in self.findings:

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from grainless.datasets import resize_values
+from grainless.errors import DataError
 from grainless.noise import corrupt, parse_noise, parse_noise_range, seed_for
 from grainless.training.recipe import DataSection, Recipe
 from grainless.training.sources import TrainingSource
@@ -101,12 +102,20 @@ def _shuffled(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
 class ValidationPatches(Dataset[Batch]):
     """Centre crops of the validation pictures, each with each validation noise, the same in every run."""
 
-    def __init__(self, source: TrainingSource, recipe: Recipe) -> None:
+    def __init__(self, source: TrainingSource, recipe: Recipe, *, stride: int = 8) -> None:
+        """Look the sizes up; raises DataError where a picture is smaller than the network's stride."""
         self._source = source
         self._indices = source.validation
-        # All crops have one size, so that they fit into one batch; a multiple of what any network asks for.
+        # All crops have one size, so that they fit into one batch.
         sides = [recipe.data.resize or min(source.store.shapes[index][:2]) for index in self._indices]
-        self.side = min(recipe.data.validation_patch, min(sides) // 8 * 8)
+        self.side = min(recipe.data.validation_patch, *sides) // stride * stride
+        if self.side == 0:
+            raise DataError(
+                "A validation picture is too small for the network",
+                got=f"a side of {min(sides)} pixels",
+                expected=f"{stride} or more",
+                remedy=f"Set data.min_side to {stride} or more",
+            )
         self._data = recipe.data
         self.noises = recipe.validation_noise or (OWN_NOISE,)
 

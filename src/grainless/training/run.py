@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,13 @@ from grainless.training.callbacks import (
     SamplePictures,
     WaitingTime,
 )
-from grainless.training.checkpoints import FinalCheckpoint, MovedRun, WholeFiles, read_checkpoint
+from grainless.training.checkpoints import (
+    FinalCheckpoint,
+    MovedRun,
+    TimedCheckpoint,
+    WholeFiles,
+    read_checkpoint,
+)
 from grainless.training.health import TrainingHealth
 from grainless.training.interruption import Interruption
 from grainless.training.patches import (
@@ -156,10 +161,11 @@ def _fit(task: SupervisedTask, source: TrainingSource, output: Path, options: Ru
     recipe = task.recipe
     clock, waiting = RunClock(options.max_minutes), WaitingTime()
     task.progress = lambda step: clock.progress(step, recipe.schedule.steps)
-    best, last = _checkpoints(recipe, output)
+    best = _best_checkpoint(output)
+    timed = TimedCheckpoint(output / LAST, minutes=recipe.schedule.checkpoint_minutes)
     interruption = Interruption(output / LAST)
     # Waiting is counted from behind what the others do at the end of a step.
-    around = [clock, *_callbacks(recipe, output, clock), interruption, best, last, waiting]
+    around = [clock, *_callbacks(recipe, output, clock), interruption, timed, best, waiting]
     with _quiet_lightning(), interruption.handling():
         trainer = _trainer(task, output, options.devices, around)
         training, validation = _loaders(recipe, source, task, trainer)
@@ -239,9 +245,9 @@ def _callbacks(recipe: Recipe, output: Path, clock: RunClock) -> list[Callback]:
     return callbacks
 
 
-def _checkpoints(recipe: Recipe, output: Path) -> tuple[ModelCheckpoint, ModelCheckpoint]:
-    """Return what writes the best and the last state; both replace their file in one step."""
-    best = ModelCheckpoint(
+def _best_checkpoint(output: Path) -> ModelCheckpoint:
+    """Return what keeps the state with the best validation."""
+    return ModelCheckpoint(
         dirpath=output,
         filename="best",
         monitor="psnr",
@@ -249,13 +255,6 @@ def _checkpoints(recipe: Recipe, output: Path) -> tuple[ModelCheckpoint, ModelCh
         save_on_train_epoch_end=False,
         enable_version_counter=False,
     )
-    last = ModelCheckpoint(
-        dirpath=output,
-        filename="last",
-        train_time_interval=timedelta(minutes=recipe.schedule.checkpoint_minutes),
-        enable_version_counter=False,
-    )
-    return best, last
 
 
 @contextmanager
@@ -329,5 +328,5 @@ def _loaders(
             persistent_workers=workers > 0,
             worker_init_fn=start_worker,
         ),
-        DataLoader(ValidationPatches(source, recipe), batch_size=4),
+        DataLoader(ValidationPatches(source, recipe, stride=task.net.stride), batch_size=4),
     )

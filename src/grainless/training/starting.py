@@ -26,9 +26,11 @@ def load_exported(net: PictureNet, model: str | Path) -> None:
     """
     folded = copy.deepcopy(net)
     folded.fold()
-    if any(isinstance(module, nn.BatchNorm2d) for module in folded.modules()):
+    norms = sum(isinstance(module, nn.BatchNorm2d) for module in net.modules())
+    if norms != sum(isinstance(module, ResidualBlock) for module in net.modules()):
         raise TrainingError(
-            "This network keeps batch norms in its exported graph, which a run cannot start from",
+            "A run cannot start from a model of this network, whose batch norms cannot be brought back",
+            expected="a network without norms, or with those of residual blocks",
             remedy="Go on with the run itself: --resume",
         )
     stored = _initializers(read_model(find_model(model)).graph)

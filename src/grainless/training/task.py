@@ -121,7 +121,9 @@ class SupervisedTask(L.LightningModule):
             answer = self.answer(batch)
             loss = self._loss(answer, clean)
         if optimiser.ssim:
-            likeness = structural_similarity_index_measure(answer, clean, data_range=1.0)
+            # Variances are differences of near values: half precision would leave little of them.
+            with torch.autocast(answer.device.type, enabled=False):
+                likeness = structural_similarity_index_measure(answer, clean, data_range=1.0)
             loss = loss + optimiser.ssim * (1 - cast(Tensor, likeness))
         return answer, loss
 
