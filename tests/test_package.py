@@ -132,8 +132,11 @@ def test_only_errors_of_the_tree_are_raised_on_purpose() -> None:
     found = [
         f"{path.name}: {line.strip()}"
         for path in SOURCES
+        # What networks raise of wrong settings, build_net turns into RecipeError.
+        if path.parent.name != "nets"
         for line in path.read_text(encoding="utf-8").splitlines()
         if builtin.search(line)
     ]
-    # pydantic wants ValueError inside the recipe's validators, and turns it into its own report.
-    assert [line for line in found if not line.startswith("recipe.py: raise ValueError")] == []
+    # pydantic wants ValueError inside validators, and turns it into its own report.
+    validators = ("recipe.py: raise ValueError", "study.py: raise ValueError")
+    assert [line for line in found if not line.startswith(validators)] == []
