@@ -11,7 +11,7 @@ from torch import nn
 from grainless.errors import RecipeError
 from grainless.nets import NETS, build_net
 from grainless.nets.blocks import LEAK, ResidualBlock, stack
-from grainless.nets.hint import SHARP_HIT, SOFT_HIT, ImpulseHint, spare_unhit
+from grainless.nets.hint import FILL_HIT, OWN_SHARE, SHARP_HIT, SOFT_HIT, ImpulseHint, spare_unhit
 from grainless.nets.universal import UniversalNet
 
 TINY = {
@@ -115,18 +115,23 @@ def test_each_picture_of_a_batch_has_its_own_levels():
     assert mark[1].max() < 1e-6
 
 
-def plain_fill(values, mark, radius):
-    """The mean of the neighbours by inverse distance to the fourth power, marked ones left out, by loops."""
+def plain_fill(values, radius):
+    """The mean of what is around by inverse distance to the sixth power, extremes left out, by loops."""
     height, width = values.shape
+    offsets = [
+        (v, u) for v in range(-radius, radius + 1) for u in range(-radius, radius + 1) if (v, u) != (0, 0)
+    ]
+    own = OWN_SHARE * sum((v * v + u * u) ** -3.0 for v, u in offsets)
     fill = np.empty_like(values, dtype=np.float64)
     for y in range(height):
         for x in range(width):
             total = weights = 0.0
-            for v in range(max(0, y - radius), min(height, y + radius + 1)):
-                for u in range(max(0, x - radius), min(width, x + radius + 1)):
-                    square = max(0.25, (v - y) ** 2 + (u - x) ** 2)
-                    weight = (1 - mark[v, u] + 1e-4) / square**2
-                    total += weight * values[v, u]
+            for v, u in [*offsets, (0, 0)]:
+                if 0 <= y + v < height and 0 <= x + u < width:
+                    value = float(values[y + v, x + u])
+                    near = np.exp(-((min(value, 1 - value) / FILL_HIT) ** 2))
+                    weight = (1 - near + 1e-7) * ((v * v + u * u) ** -3.0 if v or u else own)
+                    total += weight * value
                     weights += weight
             fill[y, x] = total / weights
     return fill
@@ -136,11 +141,25 @@ def test_fill_is_the_inverse_distance_mean_per_channel(rng):
     values = rng.uniform(0.1, 0.9, (2, 9, 11)).astype(np.float32)
     hits = rng.random(values.shape)
     values[hits < 0.3], values[hits > 0.7] = 0, 1
-    marks, fill = ImpulseHint(2, radius=3)(torch.from_numpy(values)[None], FULL)
-    soft = marks[0, 2:].numpy().astype(np.float64)
+    _, fill = ImpulseHint(2, radius=3)(torch.from_numpy(values)[None], FULL)
     for channel in range(2):
-        expected = plain_fill(values[channel], soft[channel], 3)
+        expected = plain_fill(values[channel], 3)
         np.testing.assert_allclose(fill[0, channel].numpy(), expected, atol=1e-5)
+
+
+def test_dark_values_beside_black_stay_in_the_fill():
+    values = torch.full((1, 1, 5, 5), 6 / 255)
+    values[0, 0, 2, 2] = 0
+    _, fill = ImpulseHint(1, radius=2)(values, FULL)
+    assert fill[0, 0, 2, 2].item() == pytest.approx(6 / 255, rel=1e-3)
+
+
+@pytest.mark.parametrize("distance", [1, 3, 5])
+def test_one_value_that_was_not_hit_is_found_from_afar(distance):
+    values = torch.ones(1, 1, 15, 15)
+    values[0, 0, 7, 7 - distance] = 0.4
+    _, fill = ImpulseHint(1, radius=7)(values, FULL)
+    assert fill[0, 0, 7, 7].item() == pytest.approx(0.4, abs=0.02)
 
 
 def test_fill_is_defined_where_everything_is_marked():
