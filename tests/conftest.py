@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,3 +27,12 @@ def data_folder() -> Path:
 def rng() -> np.random.Generator:
     """A generator with a fixed seed."""
     return np.random.default_rng(20261120)
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A clock that is set by hand, in seconds."""
+    hand = SimpleNamespace(seconds=100.0)
+    monkeypatch.setattr(time, "monotonic", lambda: hand.seconds)
+    monkeypatch.setattr(time, "perf_counter", lambda: hand.seconds)
+    return hand

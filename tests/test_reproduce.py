@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -11,11 +13,11 @@ import pytest
 import faces_csv
 import tiny_runs
 from grainless.datasets import resize_values
-from grainless.errors import DataError, OutputExistsError, RecipeError
+from grainless.errors import DataError, MissingExtraError, OutputExistsError, RecipeError, TrainingError
 from grainless.metrics import PROTOCOLS, psnr
 from grainless.model_file import read_model
 from grainless.noise import corrupt, seed_for
-from grainless.reproduce import ReproduceOptions, load_study, reproduce, running, study, study_names
+from grainless.reproduce import ReproduceOptions, forms, load_study, reproduce, study, study_names
 from grainless.reproduce.running import TestPictures as Pictures
 from grainless.reproduce.study import Measurement
 from grainless.training.recipe import load_recipe
@@ -25,9 +27,10 @@ name = "tiny"
 title = "A tiny study"
 about = "Pictures that a test made."
 faithful = "{recipe}"
-improved = "{recipe}"
+improved = "{improved}"
 twin = {twin}
 bar = 2.0
+ours = ["The pictures."]
 
 [claim]
 psnr = 30.0
@@ -57,9 +60,11 @@ def make_study(folder, patch, *, twin=False, kind="pictures"):
     recipe = folder / "tiny.toml"
     text = tiny_runs.RECIPE.replace("[data]", f'[data]\nkind = "{kind}"\ntest_share = 0.5')
     recipe.write_text(text + (GAN if twin else ""), encoding="utf-8")
+    improved = folder / "tiny-improved.toml"
+    improved.write_text(text.replace('"tiny"', '"tiny-improved"'), encoding="utf-8")
     studies = folder / "studies"
     studies.mkdir(exist_ok=True)
-    body = STUDY.format(recipe=recipe.as_posix(), twin=str(twin).lower())
+    body = STUDY.format(recipe=recipe.as_posix(), improved=improved.as_posix(), twin=str(twin).lower())
     (studies / "tiny.toml").write_text(body, encoding="utf-8")
     patch.setattr(study, "STUDIES", studies)
 
@@ -70,6 +75,14 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     data = tiny_runs.pictures(folder / "p", count=16)
     told = []
+
+    @contextmanager
+    def measuring():
+        # Nothing is shown while networks are trained: all of them are there when this is opened.
+        assert len(list((folder / "out").glob("*.onnx"))) == 3
+        yield lambda *counts: told.append(counts)
+        told.append("closed")
+
     with pytest.MonkeyPatch.context() as patch:
         make_study(folder, patch, twin=True)
         result = reproduce(
@@ -77,9 +90,10 @@ def finished(tmp_path_factory):
             data=data,
             output=folder / "out",
             command="grainless reproduce tiny --data p",
-            progress=lambda *counts: told.append(counts),
+            measuring=measuring,
         )
-    assert told[-1][0] == told[-1][1]
+    assert told[-2][0] == told[-2][1]
+    assert told[-1] == "closed"
     return folder / "out", result
 
 
@@ -98,7 +112,7 @@ def test_a_study_of_a_gan_with_its_twin(finished):
     methods = ["noisy", "median", "adaptive_median", "mask_interpolate", "faithful", "twin", "improved"]
     assert [method for _, method in rows(table, "seed")] == methods
     assert set(table["sharpness"]["salt-pepper:0.1"]) == {"faithful", "twin", "improved"}
-    twin = tiny_runs.read_json(out / "runs/twin/recipe.json")
+    twin = tiny_runs.read_json(out / "runs/tiny-twin/recipe.json")
     assert twin["adversary"]["weight"] == 0
     page = (out / "tiny.md").read_text(encoding="utf-8")
     assert page.startswith("All runs of this study went to the end")
@@ -107,14 +121,19 @@ def test_a_study_of_a_gan_with_its_twin(finished):
     assert "(meant to be +2.0)" in page
     for name in ("tiny-curves.png", "tiny-pictures.png"):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
-    assert read_model(out / "faithful.onnx").card.name == "faithful"
+    assert "- The pictures." in page
+    split = table["forms"]["improved"]["pictures"]
+    assert sum(split[part] for part in ("training", "validation", "test")) == 16
+    assert f"| {split['training']}, {split['validation']} | 16 | 8 | 8 |" in page
+    assert f"{split['test']} pictures are left for the test, 0 were skipped." in page
+    assert read_model(out / "tiny-twin.onnx").card.name == "tiny-twin"
 
 
 def test_the_test_pictures_are_those_that_no_run_has_seen(finished):
     out, result = finished
     measured = {picture.name for picture in result.evaluations["seed"].rows[0].pictures}
-    for form in ("faithful", "twin", "improved"):
-        split = tiny_runs.read_json(out / "runs" / form / "data.json")
+    for run in ("tiny", "tiny-twin", "tiny-improved"):
+        split = tiny_runs.read_json(out / "runs" / run / "data.json")
         assert measured == set(split["test"])
         assert not measured & {*split["training"], *split["validation"]}
 
@@ -151,44 +170,89 @@ def test_a_cut_run_is_said_in_the_first_line(tmp_path, monkeypatch):
     assert first.startswith("**Cut short:** faithful 1 of 8 steps in 0 minutes, improved 1 of 8")
 
 
-@pytest.mark.slow
-def test_what_was_done_is_not_done_again(tmp_path, monkeypatch):
-    make_study(tmp_path, monkeypatch)
-    data = tiny_runs.pictures(tmp_path / "p", count=16)
-    calls, original = [], running.train_run
+@pytest.fixture
+def started(monkeypatch):
+    """The options of each training that a study begins."""
+    options, original = [], forms.train_run
 
-    def failing(*arguments, **options):
-        calls.append(options["options"].resume)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return original(*arguments, **options)
+    def train(*arguments, **named):
+        options.append(named["options"])
+        return original(*arguments, **named)
 
-    monkeypatch.setattr(running, "train_run", failing)
-    with pytest.raises(KeyboardInterrupt):
-        reproduce("tiny", data=data, output=tmp_path / "out")
-    reproduce("tiny", data=data, output=tmp_path / "out")
-    assert calls == [False, False, False]
-    reproduce("tiny", data=data, output=tmp_path / "out")
-    assert len(calls) == 3
+    monkeypatch.setattr(forms, "train_run", train)
+    return options
 
 
 @pytest.mark.slow
-def test_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch):
+def test_what_was_done_is_not_done_again(tmp_path, monkeypatch, started):
     make_study(tmp_path, monkeypatch)
-    data = tiny_runs.pictures(tmp_path / "p", count=16)
-    out = tmp_path / "out"
+    data, out = tiny_runs.pictures(tmp_path / "p", count=16), tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(forms, "_export", tiny_runs.stop)
+        with pytest.raises(KeyboardInterrupt):
+            reproduce("tiny", data=data, output=out)
+    assert len(started) == 2
     reproduce("tiny", data=data, output=out)
-    (out / "runs/faithful/summary.json").unlink()
-    resumed, original = [], running.train_run
-    monkeypatch.setattr(
-        running,
-        "train_run",
-        lambda *arguments, **options: (
-            resumed.append(options["options"].resume) or original(*arguments, **options)
-        ),
-    )
+    assert len(started) == 2
+    written = (out / "tiny.onnx").stat().st_mtime_ns
+    # A run that was stopped goes on, and what was exported before is exported again.
+    (out / "runs/tiny/summary.json").unlink()
     reproduce("tiny", data=data, output=out)
-    assert resumed == [True]
+    assert [options.resume for options in started] == [False, False, True]
+    assert (out / "tiny.onnx").stat().st_mtime_ns > written
+
+
+@pytest.mark.slow
+def test_a_cut_run_goes_on_where_there_is_more_time(tmp_path, monkeypatch, started):
+    make_study(tmp_path, monkeypatch)
+    data, out = tiny_runs.pictures(tmp_path / "p", count=16), tmp_path / "out"
+    for minutes, runs in ((1e-6, 2), (1e-6, 2), (1e-7, 2), (2e-6, 4), (None, 6), (None, 6), (1e-6, 6)):
+        reproduce("tiny", data=data, output=out, options=ReproduceOptions(max_minutes=minutes))
+        assert len(started) == runs, minutes
+    table = tiny_runs.read_json(out / "tiny.json")["forms"]["faithful"]
+    assert (table["steps"], table["cut"], table["max_minutes"]) == (8, False, None)
+
+
+@pytest.mark.slow
+def test_other_pictures_of_the_same_names_are_noticed(tmp_path, monkeypatch):
+    make_study(tmp_path, monkeypatch)
+    data, out = tiny_runs.pictures(tmp_path / "p", count=16), tmp_path / "out"
+    reproduce("tiny", data=data, output=out)
+    changed = next(data.rglob("*.png"))
+    tiny_runs.write_pixels(changed, tiny_runs.pixels_for("another"))
+    with pytest.raises(TrainingError, match="got pictures of the same names with other pixels"):
+        reproduce("tiny", data=data, output=out)
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_form_after_the_other(tmp_path, monkeypatch):
+    make_study(tmp_path, monkeypatch)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    data, out = tiny_runs.pictures(tmp_path / "p", count=16), tmp_path / "out"
+    reproduce("tiny", data=data, output=out, options=ReproduceOptions(devices=2))
+    table = tiny_runs.read_json(out / "tiny.json")["forms"]
+    assert {name: form["pictures_seen"] for name, form in table.items()} == {"faithful": 32, "improved": 32}
+
+
+@pytest.mark.slow
+def test_a_training_apart_that_fails_is_said(tmp_path, monkeypatch):
+    make_study(tmp_path, monkeypatch)
+    (tmp_path / "out/runs/tiny").mkdir(parents=True)
+    (tmp_path / "out/runs/tiny/other.txt").touch()
+    with pytest.raises(TrainingError, match="tiny was not trained to its end; got exit code 2"):
+        reproduce(
+            "tiny",
+            data=tiny_runs.pictures(tmp_path / "p", count=16),
+            output=tmp_path / "out",
+            options=ReproduceOptions(devices=2),
+        )
+
+
+def test_missing_packages_are_named_before_the_training(tmp_path, monkeypatch):
+    make_study(tmp_path, monkeypatch)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingExtraError, match=r"Measuring a study.*evaluate"):
+        reproduce("tiny", data=tmp_path, output=tmp_path / "out")
 
 
 def test_unknown_studies_and_pictures_without_a_test_are_refused(tmp_path, monkeypatch):
@@ -206,7 +270,7 @@ def test_a_folder_with_another_study_is_refused(finished, tmp_path, monkeypatch)
     text = (tmp_path / "tiny.toml").read_text(encoding="utf-8").replace('name = "tiny"', 'name = "other"')
     (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
     with pytest.raises(
-        OutputExistsError, match=r"faithful holds another run than tiny needs; got the recipe tiny"
+        OutputExistsError, match=r"runs.tiny was trained by other settings than those of other"
     ):
         reproduce("tiny", data=tmp_path, output=finished[0])
 

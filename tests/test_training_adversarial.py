@@ -161,6 +161,17 @@ def test_unknown_discriminators_are_refused(recipe):
         build_task(recipe(*GAN[1:], "adversary.name=judge"))
 
 
+def test_discriminators_that_cannot_judge_the_patches_are_refused(recipe):
+    with pytest.raises(
+        RecipeError, match=r"adversary\.settings\.channels does not fit.*; got 3; expected 6, or no such key"
+    ):
+        build_task(recipe(*GAN, "adversary.conditional=true", "adversary.settings.channels=3"))
+    small = (*GAN[1:], "adversary.name=dropout")
+    with pytest.raises(RecipeError, match=r"too small for the discriminator; got data\.patch of 16 pixels"):
+        build_task(recipe(*small))
+    build_task(recipe(*small, "data.patch=[40]"))
+
+
 def test_the_state_of_a_gan_is_written_by_time(data, tmp_path, monkeypatch):
     original = AdversarialTask.training_step
 

@@ -1,4 +1,4 @@
-"""Around the steps: clock, waiting, roll-back, the line of progress, checkpoint files, Ctrl-C."""
+"""Around the steps: clock, counts, waiting, roll-back, checkpoint files, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ from lightning.pytorch.callbacks import Callback
 
 import tiny_runs
 from grainless.errors import TrainingError
-from grainless.training import callbacks
 from grainless.training import run as run_module
 from grainless.training.callbacks import (
-    ProgressLine,
+    PictureCount,
     RollBack,
     RunClock,
     SamplePictures,
     WaitingTime,
-    progress_text,
 )
 from grainless.training.checkpoints import MovedRun, WholeFiles, read_checkpoint
 from grainless.training.interruption import Interruption
@@ -34,34 +32,13 @@ def data(tmp_path_factory):
     return tiny_runs.pictures(tmp_path_factory.mktemp("pictures"))
 
 
-@pytest.fixture
-def now(monkeypatch):
-    """A clock that is set by hand, in seconds."""
-    hand = SimpleNamespace(seconds=100.0)
-    monkeypatch.setattr(callbacks.time, "monotonic", lambda: hand.seconds)
-    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: hand.seconds)
-    return hand
-
-
-def a_trainer(step=0, max_steps=1000, **more):
-    strategy = SimpleNamespace(broadcast=lambda value: value)
-    return SimpleNamespace(
-        global_step=step,
-        max_steps=max_steps,
-        should_stop=False,
-        strategy=strategy,
-        is_global_zero=True,
-        **more,
-    )
-
-
 def test_clock_counts_all_parts_and_stops(now):
     clock = RunClock(1.0)
     clock.load_state_dict({"seconds": 20.0})
-    clock.on_train_start(a_trainer(), None)
+    clock.on_train_start(tiny_runs.a_trainer(), None)
     assert clock.progress(10, 1000) == pytest.approx(20 / 60)
     now.seconds += 30
-    trainer = a_trainer()
+    trainer = tiny_runs.a_trainer()
     clock.on_train_batch_end(trainer)
     assert not trainer.should_stop
     assert clock.progress(10, 1000) == pytest.approx(50 / 60)
@@ -74,13 +51,13 @@ def test_clock_counts_all_parts_and_stops(now):
 
 def test_clock_without_a_limit_goes_by_steps(now):
     clock = RunClock(None)
-    clock.on_train_start(a_trainer(), None)
+    clock.on_train_start(tiny_runs.a_trainer(), None)
     now.seconds += 1e6
-    trainer = a_trainer(step=5)
+    trainer = tiny_runs.a_trainer(step=5)
     clock.on_train_batch_end(trainer)
     assert not trainer.should_stop
     assert clock.progress(250, 1000) == 0.25
-    last = a_trainer(step=1000)
+    last = tiny_runs.a_trainer(step=1000)
     clock.on_train_batch_end(last)
     assert last.should_stop
 
@@ -96,11 +73,35 @@ def test_a_resumed_clock_keeps_its_limit_unless_told_otherwise():
 
 def test_processes_go_by_the_clock_of_the_first(now):
     clock = RunClock(1.0)
-    trainer = a_trainer()
+    trainer = tiny_runs.a_trainer()
     trainer.strategy.broadcast = lambda value: 45.0
     clock.on_train_start(trainer, None)
     clock.on_train_batch_end(trainer)
     assert clock.progress(0, 1000) == 0.75
+
+
+def test_a_lifted_limit_is_none_and_goes_by_steps(now):
+    clock = RunClock(math.inf)
+    clock.load_state_dict({"seconds": 30.0, "max_seconds": 60.0})
+    clock.on_train_start(tiny_runs.a_trainer(), None)
+    now.seconds += 1e6
+    trainer = tiny_runs.a_trainer(step=5)
+    clock.on_train_batch_end(trainer)
+    assert not trainer.should_stop
+    assert clock.progress(250, 1000) == 0.25
+    assert clock.max_minutes is None
+    assert RunClock(1.5).max_minutes == 1.5
+
+
+def test_pictures_are_counted_on_all_processes_and_in_all_parts():
+    count = PictureCount()
+    for size in (4, 2):
+        batch = {"noisy": torch.zeros(size, 3, 8, 8)}
+        count.on_train_batch_end(tiny_runs.a_trainer(world_size=3), None, None, batch, 0)
+    later = PictureCount()
+    later.load_state_dict(count.state_dict())
+    later.on_train_batch_end(tiny_runs.a_trainer(world_size=1), None, None, batch, 0)
+    assert (count.pictures, later.pictures) == (18, 20)
 
 
 def test_share_of_waiting(now):
@@ -197,67 +198,6 @@ def test_roll_back_goes_to_the_last_good_state(data, tmp_path, monkeypatch, capl
     assert "Step 3: " in caplog.text
     assert "rolled back to step 2, this batch is left out" in caplog.text
     assert "rolled back to step 6" in caplog.text
-
-
-def test_progress_text():
-    assert progress_text("step 5/9", loss=0.0123456, psnr=None, seconds_left=None) == "step 5/9  loss 0.01235"
-    text = progress_text("step 5/9", loss=1, psnr=31.456, seconds_left=3725.9)
-    assert text == "step 5/9  loss 1.00000  PSNR 31.46 dB  1:02:05 left"
-    assert progress_text("x", loss=math.nan, psnr=None, seconds_left=59) == "x  loss nan  0:00:59 left"
-
-
-def test_without_a_terminal_a_line_is_logged_each_minute(now, caplog, monkeypatch):
-    monkeypatch.setenv("TERM", "dumb")
-    clock = RunClock(None)
-    line = ProgressLine(clock, steps=100)
-    line.on_train_start(a_trainer(step=10), None)
-    with caplog.at_level(logging.INFO, logger="grainless"):
-        for step in range(11, 71):
-            now.seconds += 2
-            metrics = {"loss": torch.tensor(math.inf if step == 41 else 0.5), "psnr": torch.tensor(30.0)}
-            line.on_train_batch_end(a_trainer(step=step, callback_metrics=metrics), None, None)
-    line.on_train_end()
-    lines = [record.getMessage() for record in caplog.records]
-    assert lines == [
-        "step 11/100  loss 0.50000  PSNR 30.00 dB  0:02:58 left",
-        "step 41/100  loss 0.50000  PSNR 30.00 dB  0:01:58 left",
-    ]
-
-
-def test_on_a_terminal_a_bar_is_drawn_and_closed(monkeypatch):
-    shown = []
-
-    class Bar:
-        def __init__(self, *columns, console, **_):
-            assert console.stderr
-            self.console = SimpleNamespace(is_terminal=True)
-
-        def add_task(self, text, *, total):
-            assert total == 1.0
-            return 1
-
-        def start(self):
-            shown.append(("start", {}))
-
-        def stop(self):
-            shown.append(("stop", {}))
-
-        def update(self, task, **options):
-            shown.append(("update", options))
-
-    monkeypatch.setattr(callbacks, "Progress", Bar)
-    clock = RunClock(None)
-    line = ProgressLine(clock, steps=100)
-    line.on_train_start(a_trainer(), None)
-    metrics = {"loss": torch.tensor(0.5)}
-    for step in range(1, 21):
-        line.on_train_batch_end(a_trainer(step=step, callback_metrics=metrics), None, None)
-    line.on_exception()
-    line.on_train_end()
-    assert [name for name, _ in shown].count("stop") == 1
-    updates = [options for name, options in shown if name == "update"]
-    assert updates[-1]["completed"] == pytest.approx(0.2)
-    assert updates[-1]["description"].startswith("step 20/100  loss 0.50000")
 
 
 def test_samples_show_the_average_that_is_validated(data, tmp_path, monkeypatch):
@@ -391,6 +331,6 @@ def test_other_exits_pass(tmp_path):
 
 def test_clock_of_the_real_time():
     clock = RunClock(1.0)
-    clock.on_train_start(a_trainer(), None)
+    clock.on_train_start(tiny_runs.a_trainer(), None)
     time.sleep(0.01)
     assert 0.01 <= clock.seconds < 5

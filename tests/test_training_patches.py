@@ -188,6 +188,11 @@ def test_large_pictures_are_drawn_more_often(tmp_path, recipe):
     patches = TrainingPatches(source(store, [0, 1]), recipe(*PLAIN, 'noise=[{spec="clean"}]'))
     large = sum(float(patches[number, 8]["clean"].max()) > 0.6 for number in range(400))
     assert 290 < large < 350  # 4 of 5 are 320
+    patches = TrainingPatches(
+        source(store, [0, 1]), recipe(*PLAIN, 'noise=[{spec="clean"}]', "data.resize=16")
+    )
+    large = sum(float(patches[number, 8]["clean"].max()) > 0.6 for number in range(400))
+    assert 165 < large < 235  # pictures of one size: half of them
 
 
 def test_noises_are_drawn_by_weight(store, recipe):

@@ -10,6 +10,7 @@ from grainless.errors import DataError
 from grainless.training.recipe import load_recipe
 from grainless.training.sources import (
     check_data,
+    checksum,
     load_run_data,
     open_source,
     pick_by_hash,
@@ -43,6 +44,26 @@ def test_a_folder_keeps_test_pictures_apart(tmp_path, recipe):
     tiny_runs.write_pixels(data / "a/new.png", tiny_runs.pixels_for("new"))
     more = open_source(data, chosen, tmp_path / "other")
     assert set(names(more, "test")) - {"a/new.png"} == parts[2]
+
+
+def test_the_progress_of_decoding_is_told(tmp_path, recipe):
+    file, told = faces_csv.write_faces(tmp_path / "faces.csv", training=5, public=2, private=3), []
+    open_source(file, recipe(*FACES), tmp_path / "run", progress=lambda *counts: told.append(counts))
+    assert told[-1] == (file.stat().st_size, file.stat().st_size)
+    tiny_runs.pictures(tmp_path / "p")
+    open_source(tmp_path / "p", recipe(), tmp_path / "other", progress=lambda *counts: told.append(counts))
+    assert told[-1] == (6, 6)
+
+
+def test_the_checksum_is_that_of_names_and_pixels(tmp_path, recipe):
+    data = tiny_runs.pictures(tmp_path / "p")
+    first = checksum(open_source(data, recipe(), tmp_path / "run"))
+    assert checksum(open_source(data.rename(tmp_path / "q"), recipe(), tmp_path / "moved")) == first
+    (tmp_path / "q/a/0.png").rename(tmp_path / "q/a/00.png")
+    renamed = checksum(open_source(tmp_path / "q", recipe(), tmp_path / "renamed"))
+    tiny_runs.write_pixels(tmp_path / "q/a/00.png", tiny_runs.pixels_for("other"))
+    changed = checksum(open_source(tmp_path / "q", recipe(), tmp_path / "changed"))
+    assert len({first, renamed, changed}) == 3
 
 
 def test_without_a_share_there_is_no_test(tmp_path, recipe):

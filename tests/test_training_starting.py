@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from grainless.model_file import read_model
 from grainless.nets import build_net
 from grainless.runtime import start
 from grainless.training import export_run
+from grainless.training import run as run_module
 from grainless.training.recipe import load_recipe
 from grainless.training.starting import load_exported, settle_norms
 
@@ -105,3 +108,41 @@ def test_models_of_other_networks_are_refused(model, recipe, tmp_path):
         load_exported(build_net("bottleneck-unet", {"widths": [4, 4], "bottleneck": 4}), model)
     with pytest.raises(ModelError, match="There is no model file"):
         load_exported(wider, tmp_path / "absent.onnx")
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_with_the_model_again(
+    model, data, tmp_path, monkeypatch
+):
+    run, changes = tmp_path / "run", ("optimiser.rate=1e-9", "optimiser.freeze_norms=0")
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "_fit", tiny_runs.stop)
+        with pytest.raises(KeyboardInterrupt):
+            tiny_runs.train(data, run, *changes, start_from=str(model))
+    taken, original = [], load_exported
+    monkeypatch.setattr(
+        run_module, "load_exported", lambda net, name: taken.append(name) or original(net, name)
+    )
+    tiny_runs.train(data, run, resume=True)
+    assert taken == [str(model)]
+    tiny_runs.train(data, run, resume=True)
+    assert len(taken) == 1
+    card = read_model(model).card
+    export_run(run, tmp_path / "after.onnx")
+    notes = read_model(tmp_path / "after.onnx").card.notes
+    assert notes == f"Training began with the weights of {card.name} ({card.checksum[:12]})."
+
+
+def test_a_run_resumes_with_the_model_that_it_began_with(model, data, tmp_path, monkeypatch):
+    own, run = tmp_path / "own.onnx", tmp_path / "run"
+    own.write_bytes(model.read_bytes())
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "_fit", tiny_runs.stop)
+        with pytest.raises(KeyboardInterrupt):
+            tiny_runs.train(data, run, "optimiser.freeze_norms=0", start_from=str(own))
+    with pytest.raises(TrainingError, match=r"keeps the weights that it has; got --start-from"):
+        tiny_runs.train(data, run, resume=True, start_from=str(own))
+    content = tiny_runs.read_json(run / "data.json")
+    content["start_from"]["checksum"] = "0" * 64
+    (run / "data.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(TrainingError, match=r"is not the one that the run began with; got checksum .*000000"):
+        tiny_runs.train(data, run, resume=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -93,6 +95,31 @@ def train(data, output, *changes, recipe=None, **options):
     """Train the tiny recipe with changes."""
     recipe = recipe or recipe_file(output.parent)
     return train_run(recipe, data=data, output=output, changes=changes, options=RunOptions(**options))
+
+
+def stop(*_):
+    """What Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+class Nowhere(io.StringIO):
+    """A terminal that nobody sees."""
+
+    def isatty(self):
+        return True
+
+
+def a_trainer(step=0, max_steps=1000, **more):
+    """What callbacks ask of a trainer."""
+    strategy = SimpleNamespace(broadcast=lambda value: value)
+    return SimpleNamespace(
+        global_step=step,
+        max_steps=max_steps,
+        should_stop=False,
+        strategy=strategy,
+        is_global_zero=True,
+        **more,
+    )
 
 
 def checkpoint(path):

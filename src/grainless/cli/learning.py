@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -84,8 +84,8 @@ def reproduce(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A study; a wrong name lists them.")],
     data: Annotated[Path, typer.Option(metavar="PATH", help="The csv of FER2013, or a folder of pictures.")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FOLDER", show_default="NAME", help="For the study.")
-    ] = None,
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="For all studies, which share networks.")
+    ] = Path("studies"),
     max_minutes: Annotated[
         float | None, typer.Option(min=0, help="Train each form for so long at most, not its whole schedule.")
     ] = None,
@@ -105,17 +105,26 @@ def reproduce(
     words = ["grainless", "reproduce", name, "--data", data.name]
     words += ["--max-minutes", f"{max_minutes:g}"] if max_minutes is not None else []
     words += ["--pictures", str(pictures)] if pictures is not None else []
-    folder = out or Path(name)
-    with bar(stderr()) as show:
+    try:
         carry_out(
             name,
             data=data,
-            output=folder,
+            output=out,
             command=shlex.join(words),
             options=ReproduceOptions(max_minutes=max_minutes, pictures=pictures, devices=devices),
-            progress=lambda done, total: show("pictures measured", done, total),
+            measuring=_measuring,
         )
-    typer.echo(f"wrote {folder / f'{name}.md'}", err=True)
+    except KeyboardInterrupt:
+        typer.echo("the same command goes on where this one stopped", err=True)
+        raise
+    typer.echo(f"wrote {out / f'{name}.md'}", err=True)
+
+
+@contextmanager
+def _measuring() -> Iterator[Callable[[int, int], None]]:
+    """Show how many test pictures are measured."""
+    with bar(stderr()) as show:
+        yield lambda done, total: show("pictures measured", done, total)
 
 
 def export(

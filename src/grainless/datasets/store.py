@@ -20,6 +20,8 @@ from grainless.errors import DataError
 Pixels = NDArray[np.uint8]
 INDEX = "index.json"
 PIXELS = "pixels.u8"
+FEED_BYTES = 2**24
+"""Bytes of pixels that are read at a time for a checksum."""
 
 
 class PixelStore:
@@ -58,6 +60,12 @@ class PixelStore:
     def __getitem__(self, index: int) -> Pixels:
         flat: Pixels = self._pixels[self._starts[index] : self._starts[index + 1]]
         return flat.reshape(self.shapes[index])
+
+    def feed(self, take: Callable[[bytes], object]) -> None:
+        """Call `take` with names, shapes and pixels of all pictures, piece by piece, for a checksum."""
+        take(json.dumps([self.names, self.shapes]).encode())
+        for start in range(0, len(self._pixels), FEED_BYTES):
+            take(self._pixels[start : start + FEED_BYTES].tobytes())
 
     def __reduce__(self) -> tuple[type[PixelStore], tuple[Path]]:
         """Travel to another process as a path: the file is mapped again there."""

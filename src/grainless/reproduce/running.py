@@ -1,10 +1,10 @@
-"""Train the forms of a study, export them, and measure them on the test pictures that no run has seen."""
+"""A study from start to end: its forms trained, and measured on the test pictures that no run has seen."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,26 @@ from numpy.typing import NDArray
 from grainless.baselines import BASELINES
 from grainless.datasets import PixelStore, resize_values
 from grainless.denoiser import Denoiser
-from grainless.errors import DataError, OutputExistsError
-from grainless.evaluation import Evaluation, evaluate
+from grainless.evaluation import Evaluation, as_method, evaluate
 from grainless.metrics import PROTOCOLS, sharpness, to_8bit
 from grainless.noise import corrupt, seed_for
+from grainless.reproduce.forms import FormResult, train_forms
 from grainless.reproduce.study import Measurement, Study, load_study
-from grainless.reproduce.writing import FormResult, StudyResult, write_study
-from grainless.training import RunOptions, export_run, load_recipe, train_run
-from grainless.training.run import RECIPE_FILE, SUMMARY_FILE, load_run_recipe
-from grainless.training.sources import check_data, open_source, read_json, reopen_source
-
-logger = logging.getLogger("grainless")
+from grainless.reproduce.writing import StudyResult, check_packages, write_study
+from grainless.training.sources import reopen_source
 
 SHARPNESS_PICTURES = 200
 """So many test pictures tell how sharp the answers are."""
 
 Pixels = NDArray[Any]
+Progress = Callable[[int, int], None]
+"""Told how many pictures are measured, of how many."""
+
+
+@contextmanager
+def _unseen() -> Iterator[Progress]:
+    """Show nothing."""
+    yield lambda _done, _total: None
 
 
 @dataclass(frozen=True)
@@ -81,107 +85,42 @@ def reproduce(
     output: Path,
     command: str = "",
     options: ReproduceOptions | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    measuring: Callable[[], AbstractContextManager[Progress]] = _unseen,
 ) -> StudyResult:
     """Carry out a study in the folder `output`, and return what it found.
 
-    Each form has its run in `output/runs`, its model beside it, and the study is `NAME.md`, `NAME.json` and
-    two pictures. The same call goes on where an earlier one was stopped: what is trained already stays as it
-    is. Raises RecipeError for an unknown study, DataError for data that do not fit, and what
-    `train_run` and `export_run` raise.
+    The forms have their runs in `output/runs` and their models beside it; the study is `NAME.md`, `NAME.json`
+    and two pictures. The same call goes on where an earlier one was stopped: what is trained already stays as
+    it is. `measuring` is opened while the test pictures are measured, and told how many are done of how many.
+    Raises RecipeError for an unknown study, MissingExtraError, and what `train_forms` raises.
     """
     options = options or ReproduceOptions()
     study = load_study(name)
-    _check_output(study, output)
-    _check_test(study, data, output)
-    forms = {form: _train(study, form, data=data, output=output, options=options) for form in study.forms}
-    tests = _test_pictures(study, output, options)
-    evaluations = {
-        part: _measure(study, source, forms, command=command, progress=progress)
-        for part, source in tests.items()
-    }
+    check_packages()
+    forms = train_forms(
+        study, data=data, output=output, max_minutes=options.max_minutes, devices=options.devices
+    )
+    tests = _test_pictures(study, forms["faithful"], options)
+    with measuring() as progress:
+        evaluations = {
+            part: _measure(source, study, forms, progress).with_command(command)
+            for part, source in tests.items()
+        }
     result = StudyResult(
         study=study,
         command=command,
         forms=forms,
         evaluations=evaluations,
-        sharpness=_sharpness(study, tests["seed"], forms),
+        sharpness=_sharpness(tests["seed"], forms),
         examples=_examples(study, tests["seed"], forms),
     )
     write_study(result, output)
     return result
 
 
-def _check_output(study: Study, output: Path) -> None:
-    """Raise OutputExistsError where the folder holds the runs of another study."""
-    for form in study.forms:
-        run = output / "runs" / form
-        if not (run / RECIPE_FILE).is_file():
-            continue
-        there, wanted = load_run_recipe(run), load_recipe(*study.recipe(form))
-        if there != wanted:
-            raise OutputExistsError(
-                f"{run} holds another run than {study.name} needs",
-                got=f"the recipe {there.name}" if there.name != wanted.name else "other settings",
-                remedy="Pass another folder with -o, or remove this one",
-            )
-
-
-def _check_test(study: Study, data: Path, output: Path) -> None:
-    """Raise DataError before hours of training where no picture would be left to measure on."""
-    form = study.forms[0]
-    recipe = load_recipe(*study.recipe(form))
-    check_data(data, recipe)
-    source = open_source(data, recipe, output / "runs" / form)
-    if not source.test:
-        raise DataError(
-            "No picture is left for the test",
-            got=f"{len(source.store)} picture(s) in all",
-            remedy="Add pictures: about one in five is set apart by its name",
-        )
-
-
-def _train(study: Study, form: str, *, data: Path, output: Path, options: ReproduceOptions) -> FormResult:
-    """Train and export one form, going on with a run that was stopped; return what became of it."""
-    recipe, changes = study.recipe(form)
-    run, model = output / "runs" / form, output / f"{form}.onnx"
-    summary = run / SUMMARY_FILE
-    if not summary.is_file():
-        resume = (run / RECIPE_FILE).is_file()
-        logger.info("%s: %s the %s form", study.name, "going on with" if resume else "training", form)
-        train_run(
-            recipe,
-            data=data,
-            output=run,
-            changes=() if resume else changes,
-            options=RunOptions(resume=resume, max_minutes=options.max_minutes, devices=options.devices),
-        )
-    if not model.is_file():
-        export_run(run, model)
-    return FormResult(
-        form=form,
-        recipe=load_run_recipe(run),
-        summary=read_json(summary),
-        run=run,
-        model=model,
-        parameters=_parameters(model),
-    )
-
-
-def _parameters(model: Path) -> int:
-    """Return how many weights an exported model holds."""
-    import onnx
-
-    graph = onnx.load(str(model)).graph
-    return sum(
-        int(np.prod(item.dims)) for item in graph.initializer if item.name.endswith(("weight", "bias"))
-    )
-
-
-def _test_pictures(study: Study, output: Path, options: ReproduceOptions) -> dict[str, TestPictures]:
-    """Return the pictures of each measurement, from the run of the faithful form."""
-    run = output / "runs" / study.forms[0]
-    source = reopen_source(run, load_run_recipe(run))
+def _test_pictures(study: Study, form: FormResult, options: ReproduceOptions) -> dict[str, TestPictures]:
+    """Return the pictures of each measurement: those that the run of a form leaves for the test."""
+    source = reopen_source(form.run, form.recipe)
     indices = source.test
     if options.pictures is not None and options.pictures < len(indices):
         indices = [indices[i * len(indices) // options.pictures] for i in range(options.pictures)]
@@ -193,27 +132,20 @@ def _test_pictures(study: Study, output: Path, options: ReproduceOptions) -> dic
 
 
 def _measure(
-    study: Study,
-    source: TestPictures,
-    forms: dict[str, FormResult],
-    *,
-    command: str,
-    progress: Callable[[int, int], None] | None,
+    source: TestPictures, study: Study, forms: dict[str, FormResult], progress: Progress
 ) -> Evaluation:
     """Score filters and forms under one protocol."""
-    result = evaluate(
+    networks = [replace(as_method(result.model), name=form) for form, result in forms.items()]
+    return evaluate(
         source,
         source.measurement.noise,
-        methods=[*study.filters, *(form.model for form in forms.values())],
+        methods=[*study.filters, *networks],
         protocol=PROTOCOLS[source.measurement.protocol],
         progress=progress,
     )
-    return result.with_command(command)
 
 
-def _sharpness(
-    study: Study, source: TestPictures, forms: dict[str, FormResult]
-) -> dict[str, dict[str, float]]:
+def _sharpness(source: TestPictures, forms: dict[str, FormResult]) -> dict[str, dict[str, float]]:
     """Return the median over test pictures of each form's sharpness, by noise and form."""
     denoisers = {form: Denoiser.load(result.model) for form, result in forms.items()}
     step = max(1, len(source) // SHARPNESS_PICTURES)

@@ -68,6 +68,8 @@ class Study(_Section):
     """Whether the faithful recipe is also trained without its adversarial term."""
     claim: Claim | None = None
     """Missing where the seed published no number."""
+    ours: tuple[str, ...] = ()
+    """What the seed does not say or does otherwise, and we had to choose."""
     filters: tuple[str, ...] = ("median", "adaptive_median", "mask_interpolate")
     """Training-free filters shown beside the networks."""
     bar: float | None = None
@@ -87,6 +89,11 @@ class Study(_Section):
         if form == "twin":
             return self.faithful, ("adversary.weight=0",)
         return (self.improved if form == "improved" else self.faithful), ()
+
+    def run_name(self, form: str) -> str:
+        """Return what run and model of a form are called: after the recipe, which other studies may share."""
+        recipe, _ = self.recipe(form)
+        return f"{Path(recipe).stem}-twin" if form == "twin" else Path(recipe).stem
 
 
 def study_names() -> list[str]:

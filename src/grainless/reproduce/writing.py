@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import importlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,50 +15,16 @@ from grainless.atomic import replace_file
 from grainless.errors import MissingExtraError
 from grainless.evaluation import Evaluation, Row
 from grainless.metrics import mean_scores
+from grainless.reproduce.forms import FormResult
 from grainless.reproduce.study import Study
 from grainless.version import __version__
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from grainless.training import Recipe
 
 VERSION = 1
 """Version of the JSON form: fields are only added within a version."""
-
-
-@dataclass(frozen=True)
-class FormResult:
-    """One trained form of a study."""
-
-    form: str
-    recipe: Recipe
-    summary: dict[str, Any]
-    run: Path
-    model: Path
-    parameters: int
-
-    @property
-    def pictures_seen(self) -> int:
-        """How many patches went through the network in training."""
-        return int(self.summary["steps"]) * self.recipe.schedule.batch
-
-    @property
-    def cut(self) -> bool:
-        """Whether the time ended before the recipe's steps did."""
-        return not self.summary["finished"]
-
-    def curve(self) -> list[tuple[int, float]]:
-        """Return step and validation PSNR in dB at each validation."""
-        points = []
-        for path in sorted(self.run.glob("csv/part-*/metrics.csv")):
-            with path.open(newline="", encoding="utf-8") as file:
-                points += [
-                    (int(row["step"]) + 1, float(row["psnr"]))
-                    for row in csv.DictReader(file)
-                    if row.get("psnr")
-                ]
-        return sorted(set(points))
 
 
 @dataclass(frozen=True)
@@ -78,7 +44,7 @@ class StudyResult:
 def write_study(result: StudyResult, folder: Path) -> None:
     """Write `NAME.md`, `NAME.json`, `NAME-curves.png` and `NAME-pictures.png` into a folder.
 
-    Raises MissingExtraError without matplotlib.
+    Needs what `check_packages` looks for.
     """
     name = result.study.name
     _save(_draw_curves(result), folder / f"{name}-curves.png")
@@ -101,8 +67,10 @@ def as_table(result: StudyResult) -> dict[str, Any]:
                 "parameters": form.parameters,
                 "steps": form.summary["steps"],
                 "steps_of_recipe": form.recipe.schedule.steps,
-                "pictures_seen": form.pictures_seen,
+                "pictures": form.pictures(),
+                "pictures_seen": form.summary["pictures"],
                 "minutes": form.summary["minutes"],
+                "max_minutes": form.summary["max_minutes"],
                 "cut": form.cut,
                 "validation": [{"step": step, "psnr": round(psnr, 3)} for step, psnr in form.curve()],
             }
@@ -142,6 +110,9 @@ def as_markdown(result: StudyResult) -> str:
     lines = [_first_line(result), "", f"# {study.title}", "", study.about, ""]
     if study.claim is not None:
         lines += [f"The study's own number: {_claim(study)} ({study.claim.source}).", ""]
+    if study.ours:
+        lines += ["Ours, as the study does not say it or cannot be followed:", ""]
+        lines += [*(f"- {text}" for text in study.ours), ""]
     lines += ["## Training", "", *_training_table(result), "", f"![curves]({study.name}-curves.png)", ""]
     for part, evaluation in result.evaluations.items():
         title = "The seed's protocol" if part == "seed" else "8-bit files at their own size"
@@ -177,17 +148,25 @@ def _claim(study: Study) -> str:
 
 def _training_table(result: StudyResult) -> list[str]:
     lines = [
-        "| form | recipe | weights | pictures seen | steps | of | minutes | best validation PSNR |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| form | recipe | weights | pictures for training, validation | patches seen | steps | of | minutes "
+        "| best validation PSNR |",
+        f"|{' --- |' * 9}",
     ]
     for name, form in result.forms.items():
-        best = form.summary["best_psnr"]
+        summary, pictures = form.summary, form.pictures()
+        best = summary["best_psnr"]
         lines.append(
-            f"| {name} | `{form.recipe.name}` | {form.parameters:,} | {form.pictures_seen:,} "
-            f"| {form.summary['steps']:,} | {form.recipe.schedule.steps:,} | {form.summary['minutes']:.1f} "
+            f"| {name} | `{form.recipe.name}` | {form.parameters:,} "
+            f"| {pictures['training']:,}, {pictures['validation']:,} | {summary['pictures']:,} "
+            f"| {summary['steps']:,} | {form.recipe.schedule.steps:,} | {summary['minutes']:.1f} "
             f"| {'-' if best is None else f'{best:.2f} dB'} |"
         )
-    return lines
+    pictures = result.forms["faithful"].pictures()
+    return [
+        *lines,
+        "",
+        f"{pictures['test']:,} pictures are left for the test, {pictures['skipped']:,} were skipped.",
+    ]
 
 
 def _score_table(study: Study, part: str, evaluation: Evaluation) -> list[str]:
@@ -251,23 +230,29 @@ def _sharpness_table(result: StudyResult) -> list[str]:
     ]
 
 
+def check_packages() -> None:
+    """Raise MissingExtraError where a study could be trained but not measured and drawn."""
+    for package in ("matplotlib", "scipy", "skimage"):
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise MissingExtraError("Measuring a study", "evaluate") from error
+
+
 def _figure(**settings: Any) -> Figure:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("Drawing a study", "evaluate") from error
+    from matplotlib.figure import Figure
+
     return Figure(layout="constrained", **settings)
 
 
 def _draw_curves(result: StudyResult) -> Figure:
-    """Draw validation PSNR over the pictures seen, a line for each form."""
+    """Draw validation PSNR over the steps, a line for each form."""
     figure = _figure(figsize=(7, 4))
     axes = figure.subplots()
     for name, form in result.forms.items():
-        points = form.curve()
-        seen = [step * form.recipe.schedule.batch for step, _ in points]
-        axes.plot(seen, [psnr for _, psnr in points], marker=".", label=f"{name} ({form.recipe.name})")
-    axes.set_xlabel("pictures seen")
+        steps, decibels = zip(*form.curve(), strict=True) if form.curve() else ((), ())
+        axes.plot(steps, decibels, marker=".", label=f"{name} ({form.recipe.name})")
+    axes.set_xlabel("steps")
     axes.set_ylabel("PSNR on validation pictures, mean of the recipe's noises, dB")
     axes.grid(alpha=0.3)
     axes.legend()

@@ -9,10 +9,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from grainless.errors import RecipeError
 from grainless.nets import build_discriminator
+from grainless.nets.discriminators import Discriminator
 from grainless.training.patches import Batch
 from grainless.training.recipe import AdversarySection, Recipe
 from grainless.training.task import SupervisedTask, build_optimiser
+
+
+def _check_fit(discriminator: Discriminator, channels: int, *, side: int) -> None:
+    """Raise RecipeError unless the discriminator can judge patches of so many channels and that side."""
+    if discriminator.channels != channels:
+        raise RecipeError(
+            "adversary.settings.channels does not fit what the discriminator sees",
+            got=discriminator.channels,
+            expected=f"{channels}, or no such key",
+        )
+    if discriminator.min_side > side:
+        raise RecipeError(
+            "The patches are too small for the discriminator",
+            got=f"data.patch of {side} pixels",
+            expected=f"{discriminator.min_side} or more",
+        )
 
 
 class AdversarialTask(SupervisedTask):
@@ -27,10 +45,9 @@ class AdversarialTask(SupervisedTask):
     def __init__(self, recipe: Recipe, adversary: AdversarySection) -> None:
         super().__init__(recipe)
         self.adversary = adversary
-        self.discriminator = build_discriminator(
-            adversary.name,
-            {"channels": self.net.channels * (2 if adversary.conditional else 1), **adversary.settings},
-        )
+        channels = self.net.channels * (2 if adversary.conditional else 1)
+        self.discriminator = build_discriminator(adversary.name, {"channels": channels, **adversary.settings})
+        _check_fit(self.discriminator, channels, side=min(recipe.data.patch))
         # Lightning knows one loss a step; here are two, each with its own optimiser.
         self.automatic_optimization = False
 

@@ -6,7 +6,7 @@ import json
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from grainless.training.checkpoints import read_checkpoint
 from grainless.training.patches import ValidationPatches
 from grainless.training.recipe import Recipe
 from grainless.training.run import BEST, LAST, load_run_recipe
-from grainless.training.sources import load_run_data, reopen_source
+from grainless.training.sources import START, load_run_data, reopen_source
 from grainless.training.task import load_weights
 from grainless.version import __version__
 
@@ -219,8 +219,14 @@ def _check_parity(trained: _Trained, run_onnx: Any) -> None:
     for number, sides in enumerate(_ODD_SIZES):
         height, width = (round_up(side, trained.net.stride) for side in sides)
         item = trained.patches[number % len(trained.patches)]
+        noisy = item["noisy"].numpy()
+        # Small crops are mirrored, so that every size is checked.
+        missing = [
+            (0, max(0, side - length)) for side, length in zip((height, width), noisy.shape[1:], strict=True)
+        ]
+        noisy = np.pad(noisy, [(0, 0), *missing], mode="symmetric")
         inputs = {
-            "picture": np.ascontiguousarray(item["noisy"][None, :, :height, :width].numpy()),
+            "picture": np.ascontiguousarray(noisy[None, :, :height, :width]),
             "levels": item["levels"][None].numpy(),
         }
         inputs = {name: inputs[name] for name in trained.net.inputs}
@@ -263,14 +269,14 @@ def _check_half_cost(reference: Sequence[float], scores: Sequence[float]) -> Non
 def _scores(trained: _Trained, values: Sequence[float]) -> list[Score]:
     """Return the card's scores on the validation crops."""
     pictures = len(trained.patches) // len(trained.patches.noises)
-    side = trained.recipe.data.validation_patch
+    side, raw = trained.recipe.data.validation_patch, trained.recipe.data.raw_noise == 1
     return [
         Score(
             data=f"validation: centre crops of {side} pixels from {pictures} pictures",
             noise=spec,
             metric="psnr",
             value=round(value, 3),
-            protocol=FILE_8BIT.stamp,
+            protocol=FILE_8BIT.stamp + (", noise neither clipped nor rounded" if raw else ""),
         )
         for spec, value in zip(trained.patches.noises, values, strict=True)
     ]
@@ -299,9 +305,17 @@ def _card(trained: _Trained, radius: int, *, name: str, half: bool) -> ModelCard
             for folder, count in sorted(folders.items())
         ],
         licence=recipe.card.licence if own_pictures else "not stated",
-        notes=recipe.card.notes if own_pictures else "",
+        notes=" ".join(_notes(trained, own_pictures=own_pictures)),
         grainless_version=__version__,
         opset=OPSET,
         precision="float16-storage" if half else "float32",
         inputs=list(net.inputs),
     )
+
+
+def _notes(trained: _Trained, *, own_pictures: bool) -> Iterator[str]:
+    """Return what the recipe says to users, if it holds, and which model the run began with."""
+    if own_pictures and trained.recipe.card.notes:
+        yield trained.recipe.card.notes
+    if (first := trained.data.get(START)) is not None:
+        yield f"Training began with the weights of {first['name']} ({first['checksum'][:12]})."

@@ -44,8 +44,12 @@ class TrainingPatches(Dataset[Batch]):
     def __init__(self, source: TrainingSource, recipe: Recipe) -> None:
         self._source = source
         self._indices = np.array(source.training)
-        # A picture is drawn as often as it is large, so that each place is as likely as any other.
-        areas = np.array([math.prod(source.store.shapes[i][:2]) for i in source.training], dtype=np.float64)
+        # A picture is drawn as often as it is large, so that each place is as likely as any other; resized
+        # ones are all alike.
+        areas = np.array(
+            [1 if recipe.data.resize else math.prod(source.store.shapes[i][:2]) for i in source.training],
+            dtype=np.float64,
+        )
         self._chances = areas / areas.sum()
         self._data = recipe.data
         self._ranges = [parse_noise_range(section.spec) for section in recipe.noise]

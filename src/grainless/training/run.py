@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, default_collate
 from grainless.errors import OutputExistsError, TrainingError
 from grainless.training.adversarial import build_task
 from grainless.training.callbacks import (
-    ProgressLine,
+    PictureCount,
     RollBack,
     RunClock,
     SamplePictures,
@@ -44,6 +44,7 @@ from grainless.training.patches import (
     ValidationPatches,
     start_worker,
 )
+from grainless.training.progress import ProgressLine, decoding_bar
 from grainless.training.recipe import Recipe, check_recipe, load_recipe
 from grainless.training.sources import (
     DATA_FILE,
@@ -55,7 +56,7 @@ from grainless.training.sources import (
     read_json,
     write_split,
 )
-from grainless.training.starting import load_exported, settle_norms
+from grainless.training.starting import load_exported, read_start, settle_norms, write_start
 from grainless.training.task import SupervisedTask
 from grainless.version import __version__
 
@@ -88,7 +89,7 @@ class RunOptions:
     max_minutes: float | None = None
     """End after so many minutes, all parts of a resumed run counted; the rate falls to its end by then.
 
-    A resumed run without a limit of its own keeps the one that it had.
+    A resumed run without a limit of its own keeps the one that it had; infinity lifts it.
     """
     start_from: str | None = None
     """Begin with the weights of this exported model, by name or path, instead of random ones."""
@@ -115,6 +116,12 @@ def train_run(
     options = options or RunOptions()
     if options.max_minutes is not None and not options.max_minutes > 0:
         raise TrainingError("A run needs time", got=f"{options.max_minutes} minutes", expected="more than 0")
+    if options.start_from is not None and options.resume:
+        raise TrainingError(
+            "A resumed run keeps the weights that it has",
+            got=f"--start-from {options.start_from}",
+            remedy="Leave it out, or begin a new run in another folder",
+        )
     resolved = _resolve(recipe, output, changes=changes, resume=options.resume)
     L.seed_everything(resolved.schedule.seed, verbose=False)
     # Built before anything is written: what is wrong with the network's settings shows here.
@@ -122,12 +129,16 @@ def train_run(
     check_data(data, resolved)
     if _leads() and not options.resume:
         _open_folder(resolved, output)
-    source = open_source(data, resolved, output, limit=options.limit_train)
+    with decoding_bar() as progress:
+        source = open_source(data, resolved, output, limit=options.limit_train, progress=progress)
     if _leads():
         describe_source(source, data)
         write_split(source, output, data=data, resume=options.resume)
-    if options.start_from is not None and not options.resume:
-        _start_from(options.start_from, task, source)
+        if options.start_from is not None:
+            write_start(output, options.start_from)
+    # A run that was killed before its first checkpoint begins once more.
+    if not (output / LAST).is_file() and (start := read_start(output)) is not None:
+        _start_from(start, task, source)
     summary = _fit(task, source, output, options)
     if not _leads():
         # This process was started by the first one to share the work; what follows is the first one's.
@@ -159,13 +170,13 @@ def _leads() -> bool:
 def _fit(task: SupervisedTask, source: TrainingSource, output: Path, options: RunOptions) -> dict[str, Any]:
     """Train, and return the summary."""
     recipe = task.recipe
-    clock, waiting = RunClock(options.max_minutes), WaitingTime()
+    clock, count, waiting = RunClock(options.max_minutes), PictureCount(), WaitingTime()
     task.progress = lambda step: clock.progress(step, recipe.schedule.steps)
     best = _best_checkpoint(output)
     timed = TimedCheckpoint(output / LAST, minutes=recipe.schedule.checkpoint_minutes)
     interruption = Interruption(output / LAST)
     # Waiting is counted from behind what the others do at the end of a step.
-    around = [clock, *_callbacks(recipe, output, clock), interruption, timed, best, waiting]
+    around = [clock, count, *_callbacks(recipe, output, clock), interruption, timed, best, waiting]
     with _quiet_lightning(), interruption.handling():
         trainer = _trainer(task, output, options.devices, around)
         training, validation = _loaders(recipe, source, task, trainer)
@@ -176,7 +187,9 @@ def _fit(task: SupervisedTask, source: TrainingSource, output: Path, options: Ru
         "grainless": __version__,
         "recipe": recipe.name,
         "steps": trainer.global_step,
+        "pictures": count.pictures,
         "minutes": round(clock.seconds / 60, 2),
+        "max_minutes": clock.max_minutes,
         "finished": trainer.global_step >= recipe.schedule.steps,
         "best_psnr": None if best.best_model_score is None else round(float(best.best_model_score), 3),
         "waiting": round(waiting.share, 4),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ logger = logging.getLogger("grainless")
 
 DATA_FILE = "data.json"
 PIXELS = "pixels"
+START = "start_from"
+"""Where the data of a run name the model whose weights it began with."""
 PARTS = ("training", "validation", "test")
 """What pictures are for, in the order of `TrainingSource`."""
 
@@ -78,21 +80,29 @@ def check_data(data: Path, recipe: Recipe) -> None:
         find_pictures(folder)
 
 
-def open_source(data: Path, recipe: Recipe, output: Path, *, limit: int | None = None) -> TrainingSource:
+def open_source(
+    data: Path,
+    recipe: Recipe,
+    output: Path,
+    *,
+    limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> TrainingSource:
     """Decode what the recipe trains on into the run folder `output`, or take up what lies there already.
 
-    `limit` takes that many pictures at even steps through the names. Raises DataError.
+    `limit` takes that many pictures at even steps through the names. `progress` is told how much is decoded,
+    of how much. Raises DataError.
     """
     section, folder = recipe.data, output / PIXELS
     requirement = PictureRequirement(min_side=section.min_side, channels=section.channels)
     noisy = None
     if section.kind == "faces":
-        store = store_faces(data, folder)
+        store = store_faces(data, folder, progress=progress)
     elif section.kind == "pairs":
         first, second = (data / name for name in section.pairs)
         noisy, store = store_pairs(first, second, folder, requirement=requirement, limit=limit)
     else:
-        store = store_pixels(data, folder, requirement=requirement, limit=limit)
+        store = store_pixels(data, folder, requirement=requirement, limit=limit, progress=progress)
     return _shared_out(store, noisy, section, limit)
 
 
@@ -148,25 +158,45 @@ def describe_source(source: TrainingSource, data: Path) -> None:
 
 def write_split(source: TrainingSource, output: Path, *, data: Path, resume: bool) -> None:
     """Write which pictures the run trains on, validates on and skipped; a resumed run keeps them."""
-    names = source.store.names
+    before = load_run_data(output) if resume and (output / DATA_FILE).is_file() else {}
+    if before:
+        check_same_pictures(source, output)
     content = {
         "version": 1,
         "folder": data.resolve().name,
-        "training": [names[i] for i in source.training],
-        "validation": [names[i] for i in source.validation],
-        "test": [names[i] for i in source.test],
+        "checksum": checksum(source),
+        **_named_parts(source),
         "skipped": [vars(skipped) for skipped in source.store.skipped],
     }
-    if resume and (output / DATA_FILE).is_file():
-        before = load_run_data(output)
-        if any(before.get(part, []) != content[part] for part in PARTS):
-            raise TrainingError(
-                "A resumed run needs the pictures that it began with",
-                got=f"{len(source.training)} for training and {len(source.validation)} for validation, "
-                "not the same",
-                remedy=f"Pass the same --data and --limit-train; the names are in {output / DATA_FILE}",
-            )
-    (output / DATA_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    kept = {key: before[key] for key in (START,) if key in before}
+    (output / DATA_FILE).write_text(json.dumps(content | kept, indent=1) + "\n", encoding="utf-8")
+
+
+def check_same_pictures(source: TrainingSource, output: Path) -> None:
+    """Raise TrainingError unless the pictures are those that the run in `output` began with."""
+    before, parts = load_run_data(output), _named_parts(source)
+    others = any(before.get(part, []) != names for part, names in parts.items())
+    if others or before.get("checksum", checksum(source)) != checksum(source):
+        got = f"{len(source.training)} for training and {len(source.validation)} for validation, not the same"
+        raise TrainingError(
+            "A resumed run needs the pictures that it began with",
+            got=got if others else "pictures of the same names with other pixels",
+            remedy=f"Pass the same --data and --limit-train; the names are in {output / DATA_FILE}",
+        )
+
+
+def _named_parts(source: TrainingSource) -> dict[str, list[str]]:
+    """Return the names of the pictures by what they are for."""
+    return {part: [source.store.names[i] for i in getattr(source, part)] for part in PARTS}
+
+
+def checksum(source: TrainingSource) -> str:
+    """Return the SHA-256 over names, shapes and pixels of all pictures."""
+    digest = hashlib.sha256()
+    for store in (source.store, source.noisy):
+        if store is not None:
+            store.feed(digest.update)
+    return digest.hexdigest()
 
 
 def load_run_data(run: Path) -> dict[str, Any]:

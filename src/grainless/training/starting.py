@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,34 @@ from grainless.model_file import HALF_SUFFIX, find_model, read_model
 from grainless.nets import PictureNet
 from grainless.nets.blocks import ResidualBlock
 from grainless.training.patches import Batch
+from grainless.training.sources import DATA_FILE, START, load_run_data
+
+
+def write_start(run: Path, model: str | Path) -> None:
+    """Note in the data of a run which model it begins with; raises ModelError for what is none."""
+    card = read_model(find_model(model)).card
+    start = {"model": str(model), "name": card.name, "checksum": card.checksum}
+    content = load_run_data(run) | {START: start}
+    (run / DATA_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def read_start(run: Path) -> str | None:
+    """Return the model that a run begins with, None where it begins with random weights.
+
+    Raises ModelError where it is gone, TrainingError where another one has taken its place.
+    """
+    start = load_run_data(run).get(START)
+    if start is None:
+        return None
+    found = read_model(find_model(start["model"])).card.checksum
+    if found != start["checksum"]:
+        raise TrainingError(
+            f"The model {start['model']} is not the one that the run began with",
+            got=f"checksum {found[:12]}",
+            expected=start["checksum"][:12],
+            remedy="Begin a new run in another folder",
+        )
+    return str(start["model"])
 
 
 def load_exported(net: PictureNet, model: str | Path) -> None:
