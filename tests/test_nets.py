@@ -429,3 +429,17 @@ def test_keep_gives_unmarked_values_back(rng):
     unhit = picture < 1
     assert torch.equal(answer[unhit], picture[unhit])
     assert float((answer[~unhit] - 1).abs().min()) > 0
+
+
+def test_against_impulses_alone_training_begins_at_the_fill(rng):
+    picture = torch.tensor(rng.uniform(0.4, 0.6, (1, 3, 32, 32)), dtype=torch.float32)
+    picture[..., ::5, ::7] = 1.0
+    distance = []
+    for keep in (False, True):
+        torch.manual_seed(0)
+        net = build_net("universal", {"widths": [8, 8, 8], "keep": keep}).eval()
+        with torch.no_grad():
+            answer, (_, fill) = net(picture, FULL), net.hint(picture, FULL)
+        distance.append(float((answer - fill)[..., ::5, ::7].abs().mean()))
+    assert distance[1] < distance[0] / 5
+    assert distance[1] < 0.02

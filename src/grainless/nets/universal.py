@@ -39,6 +39,8 @@ class UniversalNet(PictureNet):
     ) -> None:
         super().__init__()
         self.keep = keep
+        # Against impulses alone a fill is nearly the answer: training begins there, with small steps.
+        self.trust, self.reach = (6.0, 0.1) if keep else (2.0, 1.0)
         fine, medium, coarse = widths
         self.channels = channels
         self.hint = ImpulseHint(channels, radius=hint_radius)
@@ -75,7 +77,7 @@ class UniversalNet(PictureNet):
         residual, gate = answer.split(self.channels, dim=1)
         # Half-precision autocast must not touch the sum: 8 bits of mantissa would quantise the picture
         # itself.
-        blend = torch.sigmoid(gate + 4 * marks[:, : self.channels] - 2)
-        clean: Tensor = picture + blend * (fill - picture) + residual
+        blend = torch.sigmoid(gate + self.trust * (2 * marks[:, : self.channels] - 1))
+        clean: Tensor = picture + blend * (fill - picture) + self.reach * residual
         settle = keep_unmarked if self.keep else spare_unhit
         return settle(picture, clean, marks=marks)
