@@ -331,6 +331,27 @@ def test_whole_pictures_are_resized_in_floats(store, recipe):
     assert np.abs(expected * 255 - np.rint(expected * 255)).max() > 0.1
 
 
+@pytest.mark.parametrize("name", ["a/0.png", "gray.png"])
+def test_resized_pictures_are_kept_and_stay_as_they_are(name, store, recipe, monkeypatch):
+    calls, original = [], patches_module.resized
+    monkeypatch.setattr(patches_module, "resized", lambda *arguments: calls.append(1) or original(*arguments))
+    index = store.names.index(name)
+    clean = (*PLAIN, 'noise=[{spec="clean"}]', "data.resize=16", "data.flips=false", "data.channels=1")
+    clean = clean if name == "gray.png" else clean[:-1]
+    patches = TrainingPatches(source(store, [index]), recipe(*clean))
+    first = patches[0, 16]["clean"].clone()
+    first_again = pickle.loads(pickle.dumps(patches))[0, 16]["clean"]
+    for number in range(20):
+        patches[number, 16]["clean"].zero_()
+    assert torch.equal(patches[0, 16]["clean"], first)
+    assert torch.equal(first_again, first)
+    assert len(calls) == 2  # one for each process
+    plain = TrainingPatches(source(store, [0]), recipe(*PLAIN))
+    for number in range(3):
+        plain[number, 16]
+    assert len(calls) == 5
+
+
 def test_noise_that_is_not_rounded_leaves_the_values_that_it_does_not_hit(store, recipe):
     raw = recipe(
         "data.resize=24",

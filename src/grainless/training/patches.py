@@ -31,6 +31,9 @@ Values = NDArray[np.float32]
 Key = tuple[int, int]
 """Number of the patch in the run, and its side in pixels."""
 
+KEPT_BYTES = 2**28
+"""Memory for resized pictures in each process that cuts patches: resizing a large one may outlast a step."""
+
 OWN_NOISE = "as paired"
 """What stands for the noise of pairs where noises are named."""
 
@@ -62,7 +65,7 @@ class TrainingPatches(Dataset[Batch]):
         number, side = key
         rng = np.random.default_rng([self._seed, number])
         index = self._pick(number, rng)
-        clean = cut_patch(self._source.read(index), side, data=self._data, rng=rng)
+        clean = cut_patch(self._picture(index), side, data=self._data, rng=rng)
         if self._source.noisy is not None:
             clean, noisy = np.split(clean, 2, axis=2)
         else:
@@ -78,6 +81,18 @@ class TrainingPatches(Dataset[Batch]):
             # What the picture's own smallest and largest values are, as they are measured when it is cleaned.
             levels = np.array([noisy.min(), noisy.max()], dtype=np.float32)
         return as_batch_item(noisy, clean, levels)
+
+    @functools.cached_property
+    def _picture(self) -> Callable[[int], NDArray[Any]]:
+        """What reads a picture in the size that patches are cut from; some of the resized ones are kept."""
+        side = self._data.resize
+        # Floats of three channels, or six where noisy and clean are paired.
+        kept = 0 if side is None else KEPT_BYTES // (4 * 6 * side**2)
+        return functools.lru_cache(kept)(lambda index: resized(self._source.read(index), side))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what another process reads for itself."""
+        return {key: value for key, value in vars(self).items() if key != "_picture"}
 
     def _pick(self, number: int, rng: np.random.Generator) -> int:
         """Return which picture a patch is cut from."""
@@ -144,16 +159,13 @@ class ValidationPatches(Dataset[Batch]):
         return as_batch_item(noisy, clean, levels) | {"noise": torch.tensor(kind)}
 
 
-def cut_patch(
-    picture: NDArray[np.uint8], side: int, *, data: DataSection, rng: np.random.Generator
-) -> Values:
+def cut_patch(picture: NDArray[Any], side: int, *, data: DataSection, rng: np.random.Generator) -> Values:
     """Return a random `(side, side, C)` float32 patch in [0, 1], mirrored and turned as the recipe says."""
-    whole = resized(picture, data.resize)
-    height, width, _ = whole.shape
+    height, width, _ = picture.shape
     halved = rng.random() < data.halve and min(height, width) >= 2 * side
     reach = 2 * side if halved else min(side, height, width)
     top, left = (int(rng.integers(length - reach + 1)) for length in (height, width))
-    patch = as_values(whole[top : top + reach, left : left + reach])
+    patch = as_values(picture[top : top + reach, left : left + reach])
     if halved:
         patch = patch.reshape(side, 2, side, 2, -1).mean(axis=(1, 3), dtype=np.float32)
     if reach < side:
@@ -161,7 +173,8 @@ def cut_patch(
     if data.flips:
         patch = np.rot90(patch, int(rng.integers(4)))
         patch = patch[:, ::-1] if rng.random() < 0.5 else patch
-    return np.ascontiguousarray(patch)
+    # A copy in any case: the picture is used again.
+    return np.array(patch, order="C")
 
 
 def as_values(pixels: NDArray[Any]) -> Values:
