@@ -162,6 +162,21 @@ def test_one_value_that_was_not_hit_is_found_from_afar(distance):
     assert fill[0, 0, 7, 7].item() == pytest.approx(0.4, abs=0.02)
 
 
+@pytest.mark.parametrize("white", [0.0, 1.0])
+def test_the_majority_fills_black_and_white_areas(rng, white):
+    """Impulses of 30 % in the midst of a white area, or of a black one."""
+    clean = torch.full((1, 1, 64, 64), 0.5)
+    clean[..., 8:56, 8:56] = white
+    noisy = clean.clone()
+    noisy[torch.tensor(rng.random(clean.shape)) < 0.3] = 1 - white
+    inside = slice(18, 46)
+    for majority, largest in ((True, 0.01), (False, 1.0)):
+        _, fill = ImpulseHint(1, radius=7, majority=majority)(noisy, FULL)
+        error = float((fill - clean)[..., inside, inside].abs().max())
+        assert error < largest
+        assert majority or error > 0.2
+
+
 def test_fill_is_defined_where_everything_is_marked():
     values = torch.ones(1, 1, 7, 7)
     _, fill = ImpulseHint(1, radius=2)(values, FULL)

@@ -34,8 +34,14 @@ class ImpulseHint(nn.Module):
 
     kernel: Tensor
 
-    def __init__(self, channels: int, *, radius: int) -> None:
+    def __init__(self, channels: int, *, radius: int, majority: bool = False) -> None:
+        """Make a hint for pictures of so many channels that looks `radius` pixels far.
+
+        With `majority` a value in the midst of extremes is filled by those that are more there, black or
+        white, which keeps black and white areas of the picture as they are; else by the mean of all.
+        """
         super().__init__()
+        self.majority = majority
         offsets = torch.arange(-radius, radius + 1, dtype=torch.float32)
         squares = offsets[:, None] ** 2 + offsets[None, :] ** 2
         weights = squares.clamp(min=1) ** (-FALLOFF / 2)
@@ -57,13 +63,21 @@ class ImpulseHint(nn.Module):
         sharp, soft, hit = (
             torch.exp(-((distance / width) ** 2)) for width in (SHARP_HIT, SOFT_HIT, FILL_HIT)
         )
-        # The floor keeps the division defined where a whole neighbourhood is marked: there the fill is the
-        # local mean.
-        trust = 1 - hit + 1e-7
+        # The floor keeps the division defined where a whole neighbourhood is marked.
+        trust = 1 - hit + 1e-7 * self._agreement(picture, black, white)
         padding = self.radius
         total = F.conv2d(picture * trust, self.kernel, padding=padding, groups=self.channels)
         weight = F.conv2d(trust, self.kernel, padding=padding, groups=self.channels)
         return torch.cat([sharp, soft], dim=1), total / weight
+
+    def _agreement(self, picture: Tensor, black: Tensor, white: Tensor) -> Tensor:
+        """Return how far each value is on the side of those around it, in (0, 1]."""
+        if not self.majority:
+            return torch.ones_like(picture)
+        whiteness = (picture - black) / (white - black).clamp(min=1e-6)
+        side = 2 * self.radius + 1
+        around = F.avg_pool2d(whiteness, side, stride=1, padding=self.radius, count_include_pad=False)
+        return (1 - (whiteness - around).abs()).clamp(0, 1) ** 16 + 1e-9
 
 
 def keep_unmarked(picture: Tensor, clean: Tensor, *, marks: Tensor) -> Tensor:

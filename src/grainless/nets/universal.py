@@ -43,7 +43,7 @@ class UniversalNet(PictureNet):
         self.trust, self.reach = (6.0, 0.1) if keep else (2.0, 1.0)
         fine, medium, coarse = widths
         self.channels = channels
-        self.hint = ImpulseHint(channels, radius=hint_radius)
+        self.hint = ImpulseHint(channels, radius=hint_radius, majority=keep)
         self.head = nn.Conv2d(4 * channels * 4, fine, 3, padding=1, bias=False)
         self.encode_fine = stack(fine, encoder_blocks[0])
         self.down_medium = nn.Conv2d(fine, medium, 2, stride=2, bias=False)
