@@ -17,7 +17,7 @@ from grainless.training import export_run
 from grainless.training.export import receptive_radius
 
 WIDTHS = [4, 5, 6, 7, 8]
-IMPROVED = {"widths": [24, 32, 32, 32, 48], "skip": True, "hint": True}
+IMPROVED = {"widths": [24, 32, 32, 32, 48], "skip": True, "hint": True, "norm": True}
 FULL = torch.tensor([[0.0, 1.0]])
 
 
@@ -46,6 +46,21 @@ def plain_layers(net, picture):
     if net.full is not None:
         features = torch.cat([features, F.leaky_relu(convolve("full", picture), 0.1)], dim=1)
     return convolve("last", features)
+
+
+def test_norms_stand_behind_the_relus():
+    net, picture = UpconvNet(widths=WIDTHS, skip=True, norm=True), torch.rand(1, 3, 8, 8)
+    assert sorted(net.norms) == ["down_half", "down_quarter", "fifth", "fourth", "full", "third"]
+    plain = UpconvNet(widths=WIDTHS, skip=True)
+    plain.load_state_dict({key: value for key, value in net.state_dict().items() if "norms" not in key})
+    net.eval()
+    # A norm that has seen nothing but means of 0 and variances of 1 changes nothing but for its epsilon.
+    torch.testing.assert_close(net(picture), plain(picture), atol=1e-3, rtol=1e-3)
+    for norm in net.norms.values():
+        norm.bias.data.fill_(0.5)
+    with torch.no_grad():
+        assert float((net(picture) - plain(picture)).abs().max()) > 1e-2
+    assert not UpconvNet(widths=WIDTHS).norms
 
 
 @pytest.mark.parametrize("size", [(4, 4), (12, 20)])

@@ -19,8 +19,8 @@ class UpconvNet(HintableNet):
     The layers of the study that it repeats are Conv2d 32, Conv2d 32, doubling, Conv2d 64, doubling, Conv2d 3.
     As written they would give a picture four times as wide and high as the one that goes in; the two strides
     in front undo that. Doubling repeats each value (nearest neighbour). A leaky ReLU stands behind each
-    convolution but the last, whose output is the logit of the answer; there are no norms, so `fold` has
-    nothing to do.
+    convolution but the last, whose output is the logit of the answer. The study has no norms; with `norm` a
+    batch norm stands behind each of these ReLUs.
 
     `widths` are those of the five convolutions before the last. `skip` adds a path at full size, without
     which no detail finer than four pixels gets through: a 3x3 convolution of the picture, `widths[0]` wide,
@@ -35,10 +35,12 @@ class UpconvNet(HintableNet):
         *,
         widths: Sequence[int] = (32, 32, 32, 32, 64),
         skip: bool = False,
+        norm: bool = False,
         **form: Unpack[Form],
     ) -> None:
-        if not isinstance(skip, bool):
-            raise TypeError(f"skip must be true or false, not {skip!r}")
+        for name, value in (("skip", skip), ("norm", norm)):
+            if not isinstance(value, bool):
+                raise TypeError(f"{name} must be true or false, not {value!r}")
         residual = skip or form.get("residual", False)
         form["residual"] = residual
         if not (residual or form.get("hint")):
@@ -54,6 +56,11 @@ class UpconvNet(HintableNet):
         self.fourth = nn.Conv2d(third, fourth, 3, padding=1)
         self.fifth = nn.Conv2d(fourth, fifth, 3, padding=1)
         self.full = nn.Conv2d(self.width_in, first, 3, padding=1) if skip else None
+        wide = {"down_half": first, "down_quarter": second, "third": third, "fourth": fourth, "fifth": fifth}
+        wide |= {"full": first} if skip else {}
+        self.norms = nn.ModuleDict(
+            {name: nn.BatchNorm2d(width) for name, width in wide.items()} if norm else {}
+        )
         self.last = self.last_layer(fifth + (first if skip else 0))
 
     def logits(self, *inputs: Tensor) -> Tensor:
@@ -68,14 +75,18 @@ class UpconvNet(HintableNet):
     def layers(self, features: Tensor) -> Tensor:
         """Return `width_out` channels for `width_in`, in the size of the picture."""
         coarse = features
-        for layer in (self.down_half, self.down_quarter, self.third, self.fourth):
-            coarse = F.leaky_relu(layer(coarse), LEAK)
-        fine = F.leaky_relu(self.fifth(_double(coarse)), LEAK)
-        whole = _double(fine)
+        for name in ("down_half", "down_quarter", "third", "fourth"):
+            coarse = self._layer(name, coarse)
+        whole = _double(self._layer("fifth", _double(coarse)))
         if self.full is not None:
-            whole = torch.cat([whole, F.leaky_relu(self.full(features), LEAK)], dim=1)
+            whole = torch.cat([whole, self._layer("full", features)], dim=1)
         answer: Tensor = self.last(whole)
         return answer
+
+    def _layer(self, name: str, features: Tensor) -> Tensor:
+        """Apply one convolution and what stands behind it."""
+        found: Tensor = F.leaky_relu(self.get_submodule(name)(features), LEAK)
+        return self.norms[name](found) if name in self.norms else found
 
 
 def _double(features: Tensor) -> Tensor:
