@@ -14,7 +14,8 @@ from PIL import Image
 
 import grainless
 from grainless.baselines import BASELINES, estimate_sigma, mask_interpolate, median
-from grainless.errors import DataError, InputError, ModelError, NoiseError
+from grainless.baselines.packages import Packages
+from grainless.errors import DataError, InputError, MissingExtraError, ModelError, NoiseError
 from grainless.evaluation import (
     Evaluation,
     Method,
@@ -106,7 +107,7 @@ def test_the_result_says_how_it_was_made(folder):
 def test_exact_matches_are_counted_and_capped_in_the_mean(folder):
     row = evaluate(folder, ["clean"], methods=[]).row("noisy", "clean")
     assert row.exact == 3
-    assert row.mean == Scores(EXACT_PSNR, 1.0, 0.0)
+    assert row.mean == Scores(EXACT_PSNR, 1.0, 0.0, mae=0.0)
     assert row.pictures[0].scores.psnr == math.inf
 
 
@@ -152,9 +153,17 @@ def test_a_noise_level_is_told_for_gaussian_noise_and_estimated_otherwise(folder
 
 
 def test_every_named_filter_can_be_a_row(folder):
-    result = evaluate(folder, ["gaussian:25"], methods=list(BASELINES), limit=1)
-    assert [item.name for item in result.methods] == ["noisy", *BASELINES]
+    names = [name for name, filter_ in BASELINES.items() if filter_.available()]
+    result = evaluate(folder, ["gaussian:25"], methods=names, limit=1)
+    assert [item.name for item in result.methods] == ["noisy", *names]
     assert {item.kind for item in result.methods[1:]} == {"filter"}
+
+
+def test_a_filter_without_its_packages_is_refused_before_the_work(folder, monkeypatch):
+    lame = dataclasses.replace(BASELINES["median"], packages=Packages("Lame filter", ("no_such_module",)))
+    monkeypatch.setattr(measuring, "BASELINES", {"lame": lame})
+    with pytest.raises(MissingExtraError, match="Lame filter needs packages that are not installed"):
+        evaluate(folder, ["clean"], methods=["lame"])
 
 
 def test_models_are_rows_by_the_name_on_their_card(folder, monkeypatch):

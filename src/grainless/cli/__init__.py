@@ -15,6 +15,9 @@ from typing import Annotated, ParamSpec
 
 import typer
 
+from grainless.cli.benchmarking import benchmark
+from grainless.cli.checking import check_data
+from grainless.cli.comparing import compare
 from grainless.cli.learning import export, reproduce, train
 from grainless.cli.pictures import corrupt, denoise
 from grainless.cli.study import evaluate, models, report
@@ -63,7 +66,20 @@ def _in_words(command: Callable[_Options, None]) -> Callable[_Options, None]:
     return guarded
 
 
-for _command in (denoise, corrupt, models, evaluate, report, train, export, reproduce):
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    denoise,
+    corrupt,
+    models,
+    evaluate,
+    compare,
+    report,
+    benchmark,
+    check_data,
+    train,
+    export,
+    reproduce,
+)
+for _command in _COMMANDS:
     app.command()(_in_words(_command))
 
 

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +17,7 @@ from grainless.cli.console import bar, stderr
 from grainless.errors import InputError
 
 if TYPE_CHECKING:
+    from grainless.evaluation import Evaluation
     from grainless.model_file import ModelCard
 
 LIST_VERSION = 1
@@ -79,51 +80,76 @@ def evaluate(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take only the first pictures by name.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same noise.")] = 0,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|all",
+            help="How it is measured; may be repeated, each one with a table of its own.",
+            show_default="file-8bit",
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Measure also ms_ssim or noise_left; may be repeated."),
+    ] = None,
 ) -> None:
     """Put noise into clean pictures, take it out by each model and filter, and score the results.
 
-    Prints PSNR and SSIM and how they were measured; --json also holds MSE, speed and each picture's scores.
+    Prints PSNR, SSIM and MSE and how they were measured; --json also holds MAE, speed and each picture's
+    scores. With several protocols, --json scores.json writes scores-NAME.json for each.
     """
     from grainless.atomic import replace_file
     from grainless.baselines import BASELINES
     from grainless.evaluation import DEFAULT_METHODS
     from grainless.evaluation import evaluate as measure
-    from grainless.report import markdown_table
+    from grainless.metrics import PROTOCOLS, check_metrics
 
     models_used = model or ([] if method else ["universal"])
     filters = method or list(DEFAULT_METHODS)
     for name in filters:
         if name not in BASELINES:
             raise InputError(f"There is no filter named {name!r}", expected=f"one of {', '.join(BASELINES)}")
-    for path in (json_file, markdown_file):
+    protocols = _protocols(protocol or [])
+    check_metrics(metric or [])
+    places = _places(json_file, protocols)
+    for path in (*places.values(), markdown_file):
         if path is not None:
             _check_place(path)
-    with bar(stderr()) as show:
-        result = measure(
-            data,
-            noise,
-            methods=[*filters, *models_used],
-            seed=seed,
-            limit=limit,
-            progress=lambda done, total: show("pictures", done, total),
-        )
     words = ["grainless", "evaluate", "--data", str(data)]
     words += [word for text in noise for word in ("--noise", text)]
     words += [word for text in models_used for word in ("--model", text)]
     words += [word for text in filters for word in ("--method", text)]
     words += ["--seed", str(seed), *(["--limit", str(limit)] if limit else [])]
-    result = result.with_command(shlex.join(words))
+    words += [word for text in metric or [] for word in ("--metric", text)]
 
-    table = markdown_table([result])
-    typer.echo(table)
-    for picture in result.data.skipped:
-        typer.echo(f"skipped: {picture.name}: {picture.reason}", err=True)
-    if json_file is not None:
-        with _writing(json_file):
-            result.save(json_file)
+    results = []
+    with bar(stderr()) as show:
+        for name in protocols:
+            result = measure(
+                data,
+                noise,
+                methods=[*filters, *models_used],
+                protocol=PROTOCOLS[name],
+                metrics=metric or (),
+                seed=seed,
+                limit=limit,
+                progress=lambda done, total: show("pictures", done, total),
+            )
+            own = ["--protocol", name] if protocol else []
+            results.append(result.with_command(shlex.join([*words, *own])))
+            if name in places:
+                with _writing(places[name]):
+                    results[-1].save(places[name])
+
+    text = "\n".join(_table(result, titled=len(results) > 1) for result in results)
+    typer.echo(text)
+    for line in dict.fromkeys(
+        f"{item.name}: {item.reason}" for each in results for item in each.data.skipped
+    ):
+        typer.echo(f"skipped: {line}", err=True)
     if markdown_file is not None:
         with _writing(markdown_file):
-            replace_file(markdown_file, table.encode())
+            replace_file(markdown_file, text.encode())
 
 
 def report(
@@ -143,6 +169,38 @@ def report(
     with _writing(out):
         replace_file(out, f"# {title}\n\n{table}".encode())
     typer.echo(f"wrote {out}", err=True)
+
+
+def _protocols(names: Sequence[str]) -> list[str]:
+    """Return the protocols that are asked for, each once; raises InputError for unknown ones."""
+    from grainless.metrics import FILE_8BIT, PROTOCOLS
+
+    for name in names:
+        if name != "all" and name not in PROTOCOLS:
+            raise InputError(
+                f"There is no protocol named {name!r}", expected=f"all, or one of {', '.join(PROTOCOLS)}"
+            )
+    if "all" in names:
+        return list(PROTOCOLS)
+    return list(dict.fromkeys(names)) or [FILE_8BIT.name]
+
+
+def _places(json_file: Path | None, protocols: Sequence[str]) -> dict[str, Path]:
+    """Return where the numbers of each protocol go: several have their names before the suffix."""
+    if json_file is None:
+        return {}
+    if len(protocols) == 1:
+        return {protocols[0]: json_file}
+    return {name: json_file.with_name(f"{json_file.stem}-{name}{json_file.suffix}") for name in protocols}
+
+
+def _table(result: Evaluation, *, titled: bool) -> str:
+    """Show the results under one protocol, with its name above if there are others beside it."""
+    from grainless.report import markdown_table
+
+    title = f"## {result.protocol.name}\n\n" if titled else ""
+    notes = "".join(f"- {note}\n" for note in result.further_notes)
+    return f"{title}{markdown_table([result])}" + (f"\n{notes}" if notes else "")
 
 
 def _check_place(path: Path) -> None:

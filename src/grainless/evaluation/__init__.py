@@ -7,9 +7,10 @@ What is measured on is a folder, or any `PictureSource`; how, a `metrics.Protoco
 
 The JSON form carries `"version": 1`. Fields may be added under the same version, and readers ignore those
 they do not know; removing a field or changing its meaning raises the version, and other versions are refused.
-A PSNR of `null` is an exact match (infinite).
+A PSNR of `null` is an exact match (infinite). `docs/results.md` describes every field.
 """
 
+from grainless.evaluation.comparing import Comparison, Difference, compare
 from grainless.evaluation.measuring import DEFAULT_METHODS, Method, as_method, evaluate
 from grainless.evaluation.results import (
     VERSION,
@@ -27,7 +28,9 @@ from grainless.evaluation.sources import PictureSource
 __all__ = [
     "DEFAULT_METHODS",
     "VERSION",
+    "Comparison",
     "Data",
+    "Difference",
     "Evaluation",
     "Method",
     "MethodInfo",
@@ -36,6 +39,7 @@ __all__ = [
     "Row",
     "Run",
     "as_method",
+    "compare",
     "evaluate",
     "load",
     "merge",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from grainless.baselines import BASELINES, estimate_sigma
@@ -22,8 +23,17 @@ from grainless.evaluation.results import (
     Row,
     Run,
 )
-from grainless.evaluation.sources import Intake, PictureSource, Pixels
-from grainless.metrics import FILE_8BIT, Protocol, average_scores, mean_scores, scores
+from grainless.evaluation.sources import Intake, PictureSource, Pixels, to_float
+from grainless.foreign import ForeignModel, is_foreign
+from grainless.metrics import (
+    FILE_8BIT,
+    Protocol,
+    average_scores,
+    check_metrics,
+    mean_scores,
+    scores,
+    to_8bit,
+)
 from grainless.noise import Gaussian, Noise, corrupt, parse_noise, seed_for
 from grainless.version import __version__
 
@@ -39,7 +49,7 @@ class Method:
     restore: Callable[..., NDArray[Any]]
     """Called with (H, W, C), and with `sigma=` if it needs one; gives pixels of the same shape.
 
-    The pixels are uint8 under an 8-bit protocol, else float32 in [0, 1].
+    The pixels are uint8 or float32, as the protocol's `noisy_form` says.
     """
     kind: Kind = "function"
     needs_sigma: bool = False
@@ -49,6 +59,8 @@ class Method:
     """
     about: str = ""
     checksum: str = ""
+    takes_unclipped: bool = False
+    """Whether it takes floats outside [0, 1]; others are handed clipped ones where noise is not clipped."""
 
     def level_from(self, noise: Noise) -> Literal["none", "told", "estimated"]:
         """Say where the method has the noise level from."""
@@ -60,22 +72,41 @@ class Method:
         """Restore one picture."""
         if not self.needs_sigma:
             return self.restore(noisy)
-        return self.restore(
-            noisy, sigma=noise.sigma if isinstance(noise, Gaussian) else estimate_sigma(noisy)
-        )
+        if isinstance(noise, Gaussian):
+            return self.restore(noisy, sigma=noise.sigma)
+        return self.restore(noisy, sigma=estimate_sigma(_inside(noisy)))
+
+    def handed(self, noisy: Pixels) -> Pixels:
+        """Return a copy of noisy pixels as the method takes them."""
+        return noisy.copy() if self.takes_unclipped else _inside(noisy).copy()
 
 
 def as_method(method: str | Path | Method) -> Method:
     """Find a method: a filter of `BASELINES` by its name, else a model by its name or file.
 
-    Raises ModelError for what is neither.
+    A file beside which a sidecar lies is run as the sidecar says.
+
+    Raises ModelError for what is neither, MissingExtraError for a filter whose packages are not installed.
     """
     if isinstance(method, Method):
         return method
     if isinstance(method, str) and method in BASELINES:
         filter_ = BASELINES[method]
+        missing = filter_.packages.missing()
+        if missing is not None:
+            raise missing
         return Method(
             method, filter_.run, kind="filter", needs_sigma=filter_.needs_sigma, about=filter_.about
+        )
+    if is_foreign(method):
+        foreign = ForeignModel.load(method)
+        return Method(
+            foreign.name,
+            foreign,
+            kind="model",
+            needs_sigma=foreign.needs_sigma,
+            about=foreign.about,
+            checksum=foreign.checksum,
         )
     denoiser = Denoiser.load(method)
     card = denoiser.card
@@ -88,6 +119,7 @@ def evaluate(  # noqa: PLR0913  # all but the first two have a default that most
     *,
     methods: Sequence[str | Path | Method] = (*DEFAULT_METHODS, "universal"),
     protocol: Protocol = FILE_8BIT,
+    metrics: Collection[str] = (),
     seed: int = 0,
     limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -96,20 +128,24 @@ def evaluate(  # noqa: PLR0913  # all but the first two have a default that most
 
     `data` is a folder, in which pictures are found in subfolders too, or a `PictureSource`. `methods` are
     names of `baselines.BASELINES`, names or files of models, or `Method` objects; the noisy pictures
-    themselves are always the first row. `limit` takes the first pictures, in a folder by name. Every method
-    gets the same noisy pixels, which depend on nothing but `seed`, the picture's (relative) name, the noise
-    and the protocol's depth. `progress` is told how many pictures are done, of how many.
+    themselves are always the first row. `metrics` names some of `metrics.EXTRA_METRICS` to measure besides.
+    `limit` takes the first pictures, in a folder by name. Every method gets the same noisy pixels, which
+    depend on nothing but `seed`, the picture's (relative) name, the noise and the protocol; where noise is
+    not clipped, those that take no values outside [0, 1] get them clipped, and the rows say so. `progress` is
+    told how many pictures are done, of how many.
 
-    Under an 8-bit protocol clean and noisy pictures are uint8. Under another one they are float32 in [0, 1],
-    noise is clipped but not rounded, and answers are compared as they are, or clipped if the protocol says
-    so. Files are brought to 8 bit first in any case, and their alpha is ignored.
+    Noisy pictures are uint8 or float32 as the protocol's `noisy_form` says. Clean ones are uint8 under an
+    8-bit protocol, else float32 in [0, 1], and answers are compared as they are, or clipped if the protocol
+    says so. Files are brought to 8 bit first in any case, and their alpha is ignored.
 
     Raises DataError where no picture can be measured or a source yields what is none, NoiseError and
-    ModelError for names that are not valid, InputError for two methods of one name or a limit under 1.
+    ModelError for names that are not valid, InputError for two methods of one name, unknown metrics or a
+    limit under 1.
     """
     if limit is not None and limit < 1:
         raise InputError("The number of pictures is not valid", got=limit, expected="1 or more")
-    session = _Session(_methods(methods), _noises(noises), protocol, seed)
+    check_metrics(metrics)
+    session = _Session(_methods(methods), _noises(noises), protocol, seed, metrics)
     pictures = Intake(data, protocol)
     for name, clean in pictures.clean(limit):
         session.measure(name, clean)
@@ -119,7 +155,7 @@ def evaluate(  # noqa: PLR0913  # all but the first two have a default that most
         raise DataError(
             f"No picture in {pictures.place} can be measured",
             got="; ".join(f"{item.name}: {item.reason}" for item in pictures.skipped[:5]) or "none at all",
-            expected=f"readable pictures, {protocol.ssim_window} pixels or more each way",
+            expected=f"readable pictures, {protocol.min_side} pixels or more each way",
         )
     return Evaluation(
         protocol=protocol,
@@ -147,27 +183,34 @@ class _Session:
     """All methods on all noises, one picture after the other."""
 
     def __init__(
-        self, methods: Sequence[Method], noises: Mapping[str, Noise], protocol: Protocol, seed: int
+        self,
+        methods: Sequence[Method],
+        noises: Mapping[str, Noise],
+        protocol: Protocol,
+        seed: int,
+        metrics: Collection[str],
     ) -> None:
         self.methods = methods
         self.noises = noises
         self.protocol = protocol
         self.seed = seed
+        self.metrics = metrics
         self.tallies = {(text, method.name): _Tally() for text in noises for method in methods}
 
     def measure(self, name: str, clean: Pixels) -> None:
         """Score every method on every noise for one picture."""
         for text, noise in self.noises.items():
             noise_seed = seed_for(self.seed, f"{name}|{text}")
-            noisy = corrupt(clean, noise, seed=noise_seed, quantise=self.protocol.eight_bit)
+            noisy = _corrupted(clean, noise, self.protocol, noise_seed)
             for method in self.methods:
                 tally = self.tallies[text, method.name]
-                own = noisy.copy()
+                own = method.handed(noisy)
                 start = time.perf_counter()
                 restored = method.run(own, noise)
                 tally.seconds += time.perf_counter() - start
                 tally.megapixels += clean.shape[0] * clean.shape[1] / 1e6
-                tally.pictures.append(PictureScores(name, scores(clean, restored, self.protocol)))
+                found = scores(clean, restored, self.protocol, metrics=self.metrics)
+                tally.pictures.append(PictureScores(name, found))
 
     def rows(self) -> tuple[Row, ...]:
         """Return the results, noise by noise."""
@@ -184,9 +227,23 @@ class _Session:
             psnr_per_image=None if self.protocol.psnr_over == 1 else mean_scores(each).psnr,
             exact=sum(math.isinf(item.psnr) for item in each),
             sigma=method.level_from(self.noises[text]),
+            handed_clipped=self.protocol.noisy_form == "unclipped" and not method.takes_unclipped,
             seconds_per_megapixel=tally.seconds / tally.megapixels,
             pictures=tuple(tally.pictures),
         )
+
+
+def _corrupted(clean: Pixels, noise: Noise, protocol: Protocol, seed: int) -> Pixels:
+    """Return what the methods see."""
+    form = protocol.noisy_form
+    if form == "8-bit":
+        return corrupt(to_8bit(clean), noise, seed=seed)
+    return corrupt(to_float(clean), noise, seed=seed, clip=form == "clipped", quantise=False)
+
+
+def _inside(pixels: Pixels) -> Pixels:
+    """Return the pixels clipped to [0, 1], whole numbers as they are."""
+    return pixels if pixels.dtype.kind == "u" else np.clip(pixels, 0, 1)
 
 
 def _noises(noises: Sequence[str | Noise]) -> dict[str, Noise]:
@@ -197,7 +254,7 @@ def _noises(noises: Sequence[str | Noise]) -> dict[str, Noise]:
 
 
 def _methods(methods: Sequence[str | Path | Method]) -> list[Method]:
-    noisy = Method("noisy", lambda pixels: pixels, kind="none", about="as corrupted")
+    noisy = Method("noisy", lambda pixels: pixels, kind="none", about="as corrupted", takes_unclipped=True)
     chosen = [noisy, *(as_method(method) for method in methods)]
     names = [method.name for method in chosen]
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -54,7 +54,7 @@ class Row:
     noise: str
     """In the text form that `parse_noise` reads."""
     mean: Scores
-    """Means over the pictures as the protocol takes them; every PSNR counts at most `metrics.EXACT_PSNR`."""
+    """Means over the pictures as the protocol takes them; every PSNR counts at most its `exact_psnr`."""
     exact: int
     """How many pictures came back exactly as they were before the noise."""
     sigma: Literal["none", "told", "estimated"]
@@ -63,7 +63,12 @@ class Row:
     """Of the method alone; conversions and tile overhead are included."""
     pictures: tuple[PictureScores, ...]
     psnr_per_image: float | None = None
-    """Mean of the pictures' own PSNRs where the protocol's `mean.psnr` is another average, else None."""
+    """Mean of the pictures' own PSNRs where the protocol's `mean.psnr` is another average, else None.
+
+    Every one counts at most `metrics.EXACT_PSNR`.
+    """
+    handed_clipped: bool = False
+    """The method saw values clipped to [0, 1], as it takes no others, though the protocol clips no noise."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,20 @@ class Evaluation:
                 return row
         known = ", ".join(f"{row.method} on {row.noise}" for row in self.rows)
         raise InputError("This was not measured", got=" on ".join(wanted), expected=f"one of {known}")
+
+    @property
+    def further_notes(self) -> tuple[str, ...]:
+        """What a table of PSNR, SSIM and MSE leaves out, in lines of text: further metrics, and clipping."""
+        notes = []
+        for label, digits, name in (("MS-SSIM", 4, "ms_ssim"), ("Noise left, of 255", 2, "noise_left")):
+            found = [(row, value) for row in self.rows if (value := getattr(row.mean, name)) is not None]
+            texts = [f"{row.method} on {row.noise} {value:.{digits}f}" for row, value in found]
+            if texts:
+                notes.append(f"{label}: {', '.join(texts)}.")
+        clipped = dict.fromkeys(f"`{row.method}`" for row in self.rows if row.handed_clipped)
+        if clipped:
+            notes.append(f"Given noise clipped to [0, 1], as they take no other: {', '.join(clipped)}.")
+        return tuple(notes)
 
     def with_command(self, command: str) -> Evaluation:
         """Return a copy that says it was made by `command`."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from grainless.datasets import PictureRequirement, Skipped, decode_8bit, find_pictures
 from grainless.errors import DataError, InputError
 from grainless.evaluation.results import Data
-from grainless.metrics import Protocol, to_8bit
+from grainless.metrics import Protocol, to_8bit, to_gray
 
 Pixels = NDArray[Any]
 """uint8, or float32 in [0, 1]."""
@@ -48,7 +48,7 @@ class Intake:
         self._protocol = protocol
         self._digest = hashlib.sha256()
         # Smaller pictures have no SSIM.
-        requirement = PictureRequirement(min_side=protocol.ssim_window)
+        requirement = PictureRequirement(min_side=protocol.min_side)
         if isinstance(data, str | Path):
             folder = Path(data)
             names = find_pictures(folder)
@@ -72,7 +72,8 @@ class Intake:
     def clean(self, limit: int | None) -> Iterator[tuple[str, Pixels]]:
         """Yield name and (H, W, C) of the first pictures that can be measured, all without a limit.
 
-        uint8 under an 8-bit protocol, else float32 in [0, 1]. Raises DataError for a source's wrong pixels.
+        uint8 under an 8-bit protocol, else float32 in [0, 1]; gray if the protocol says so. Raises DataError
+        for a source's wrong pixels.
         """
         while self.done != limit:
             offer = next(self._offers, None)
@@ -84,7 +85,9 @@ class Intake:
                 continue
             self._digest.update(f"{name}\n{pixels.shape}\n".encode() + pixels.tobytes())
             self.done += 1
-            yield name, to_8bit(pixels) if self._protocol.eight_bit else _to_float(pixels)
+            if self._protocol.colour == "gray":
+                pixels = to_gray(pixels)
+            yield name, to_8bit(pixels) if self._protocol.eight_bit else to_float(pixels)
 
     def described(self) -> Data:
         """Return what the results keep of the pictures."""
@@ -122,5 +125,6 @@ def _checked(name: str, pixels: Pixels) -> Pixels:
     return np.ascontiguousarray(pixels if pixels.ndim == 3 else pixels[..., None])
 
 
-def _to_float(pixels: Pixels) -> NDArray[np.float32]:
+def to_float(pixels: Pixels) -> NDArray[np.float32]:
+    """Return the pixels as float32 in [0, 1]."""
     return pixels.astype(np.float32) / np.float32(255) if pixels.dtype == np.uint8 else pixels
