@@ -23,7 +23,7 @@ GRAY = 128
 
 
 def markdown_table(evaluations: Sequence[Evaluation], *, command: str = "") -> str:
-    """Write one table per data set as Markdown: a row per noise, a column per method.
+    """Write one table per data set and protocol as Markdown: a row per noise, a column per method.
 
     Each cell holds PSNR / SSIM / MSE. The best of each measure in a row is bold. Parts that measured the same
     pictures are merged. Below each table stand protocol, data and seed, and the commands that make it again:
@@ -32,9 +32,9 @@ def markdown_table(evaluations: Sequence[Evaluation], *, command: str = "") -> s
     """
     if not evaluations:
         raise InputError("There are no results to show", expected="at least one evaluation")
-    parts: dict[str, list[Evaluation]] = {}
+    parts: dict[tuple[str, str], list[Evaluation]] = {}
     for evaluation in evaluations:
-        parts.setdefault(evaluation.data.name, []).append(evaluation)
+        parts.setdefault((evaluation.data.name, evaluation.stamp), []).append(evaluation)
     return "\n".join(_section(merge(group), command) for group in parts.values())
 
 
@@ -112,6 +112,7 @@ def _notes(evaluation: Evaluation, command: str) -> list[str]:
     ]
     if per_image:
         notes.append(f"- Mean of PSNR per image instead, in dB: {', '.join(per_image)}.")
+    notes += [f"- {text}" for text in evaluation.further_notes]
     if evaluation.data.skipped:
         notes.append(
             f"- Not measured: {'; '.join(f'{item.name} ({item.reason})' for item in evaluation.data.skipped)}"

@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from grainless.cli.console import bar, stderr
+from grainless.cli.console import bar, check_place, stderr, writing
 from grainless.cli.pictures import Runtime
-from grainless.cli.study import _check_place, _writing
 from grainless.errors import InputError
 
 
@@ -79,7 +78,7 @@ def benchmark(
     _check_filters(method or [])
     for path in (json_file, markdown_file, plot_file):
         if path is not None:
-            _check_place(path)
+            check_place(path)
     if plot_file is not None:
         check_plotting(plot_file)
     settings = Settings(
@@ -105,13 +104,13 @@ def benchmark(
     tables = markdown_tables(result)
     typer.echo(tables)
     if json_file is not None:
-        with _writing(json_file):
+        with writing(json_file):
             result.save(json_file)
     if markdown_file is not None:
-        with _writing(markdown_file):
+        with writing(markdown_file):
             replace_file(markdown_file, tables.encode())
     if plot_file is not None:
-        with _writing(plot_file):
+        with writing(plot_file):
             draw_plot(result, plot_file)
     if any(cell.status == "failed" for cell in result.cells):
         raise typer.Exit(1)

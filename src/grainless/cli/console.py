@@ -5,15 +5,19 @@ Everything said to a person goes to stderr; stdout is for results that another p
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from grainless.batch import Action, BatchReport, Plan, Step, Watcher, run
+from grainless.errors import InputError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -89,6 +93,27 @@ def _held_interrupt() -> Iterator[Callable[[], None]]:
         yield check
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+def check_place(path: Path) -> None:
+    """Refuse a file that cannot be written before the work and not after it; its folder is made."""
+    with writing(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the system's refusal to write a file into an error in words."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written: {error.strerror or error}", remedy="Name another file"
+        ) from error
 
 
 def _watcher(console: Console, show: Callable[[str, float, int], None]) -> Watcher:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grainless.cli.console import bar, stderr
+from grainless.cli.console import bar, check_place, stderr, writing
 from grainless.errors import InputError
 
 if TYPE_CHECKING:
@@ -114,7 +111,7 @@ def evaluate(
     places = _places(json_file, protocols)
     for path in (*places.values(), markdown_file):
         if path is not None:
-            _check_place(path)
+            check_place(path)
     words = ["grainless", "evaluate", "--data", str(data)]
     words += [word for text in noise for word in ("--noise", text)]
     words += [word for text in models_used for word in ("--model", text)]
@@ -138,7 +135,7 @@ def evaluate(
             own = ["--protocol", name] if protocol else []
             results.append(result.with_command(shlex.join([*words, *own])))
             if name in places:
-                with _writing(places[name]):
+                with writing(places[name]):
                     results[-1].save(places[name])
 
     text = "\n".join(_table(result, titled=len(results) > 1) for result in results)
@@ -148,7 +145,7 @@ def evaluate(
     ):
         typer.echo(f"skipped: {line}", err=True)
     if markdown_file is not None:
-        with _writing(markdown_file):
+        with writing(markdown_file):
             replace_file(markdown_file, text.encode())
 
 
@@ -166,7 +163,7 @@ def report(
     from grainless.report import markdown_table
 
     table = markdown_table([load(path) for path in results])
-    with _writing(out):
+    with writing(out):
         replace_file(out, f"# {title}\n\n{table}".encode())
     typer.echo(f"wrote {out}", err=True)
 
@@ -199,29 +196,7 @@ def _table(result: Evaluation, *, titled: bool) -> str:
     from grainless.report import markdown_table
 
     title = f"## {result.protocol.name}\n\n" if titled else ""
-    notes = "".join(f"- {note}\n" for note in result.further_notes)
-    return f"{title}{markdown_table([result])}" + (f"\n{notes}" if notes else "")
-
-
-def _check_place(path: Path) -> None:
-    """Refuse a file that cannot be written before the work and not after it; its folder is made."""
-    with _writing(path):
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not os.access(path.parent, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turn the system's refusal to write a file into an error in words."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror or error}", remedy="Name another file"
-        ) from error
+    return title + markdown_table([result])
 
 
 def _described(path: Path, card: ModelCard) -> str:
