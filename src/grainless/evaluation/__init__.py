@@ -11,6 +11,7 @@ A PSNR of `null` is an exact match (infinite). `docs/results.md` describes every
 """
 
 from grainless.evaluation.comparing import Comparison, Difference, compare
+from grainless.evaluation.examples import Example, Pick, make_examples, pick_examples
 from grainless.evaluation.measuring import DEFAULT_METHODS, Method, as_method, evaluate
 from grainless.evaluation.results import (
     VERSION,
@@ -32,8 +33,10 @@ __all__ = [
     "Data",
     "Difference",
     "Evaluation",
+    "Example",
     "Method",
     "MethodInfo",
+    "Pick",
     "PictureScores",
     "PictureSource",
     "Row",
@@ -42,5 +45,7 @@ __all__ = [
     "compare",
     "evaluate",
     "load",
+    "make_examples",
     "merge",
+    "pick_examples",
 ]

@@ -145,7 +145,7 @@ def evaluate(  # noqa: PLR0913  # all but the first two have a default that most
     if limit is not None and limit < 1:
         raise InputError("The number of pictures is not valid", got=limit, expected="1 or more")
     check_metrics(metrics)
-    session = _Session(_methods(methods), _noises(noises), protocol, seed, metrics)
+    session = _Session(named_methods(methods), _noises(noises), protocol, seed, metrics)
     pictures = Intake(data, protocol)
     for name, clean in pictures.clean(limit):
         session.measure(name, clean)
@@ -200,8 +200,7 @@ class _Session:
     def measure(self, name: str, clean: Pixels) -> None:
         """Score every method on every noise for one picture."""
         for text, noise in self.noises.items():
-            noise_seed = seed_for(self.seed, f"{name}|{text}")
-            noisy = _corrupted(clean, noise, self.protocol, noise_seed)
+            noisy = corrupted(clean, noise, self.protocol, seed=self.seed, name=name, text=text)
             for method in self.methods:
                 tally = self.tallies[text, method.name]
                 own = method.handed(noisy)
@@ -233,12 +232,16 @@ class _Session:
         )
 
 
-def _corrupted(clean: Pixels, noise: Noise, protocol: Protocol, seed: int) -> Pixels:
-    """Return what the methods see."""
-    form = protocol.noisy_form
+def corrupted(clean: Pixels, noise: Noise, protocol: Protocol, *, seed: int, name: str, text: str) -> Pixels:
+    """Return what the methods see of a picture: uint8 or float32, as the protocol's `noisy_form` says.
+
+    The noise depends on `seed`, the `name` of the picture and the `text` form of the noise, and on nothing
+    else.
+    """
+    form, own_seed = protocol.noisy_form, seed_for(seed, f"{name}|{text}")
     if form == "8-bit":
-        return corrupt(to_8bit(clean), noise, seed=seed)
-    return corrupt(to_float(clean), noise, seed=seed, clip=form == "clipped", quantise=False)
+        return corrupt(to_8bit(clean), noise, seed=own_seed)
+    return corrupt(to_float(clean), noise, seed=own_seed, clip=form == "clipped", quantise=False)
 
 
 def _inside(pixels: Pixels) -> Pixels:
@@ -253,7 +256,8 @@ def _noises(noises: Sequence[str | Noise]) -> dict[str, Noise]:
     return {str(noise): noise for noise in parsed}
 
 
-def _methods(methods: Sequence[str | Path | Method]) -> list[Method]:
+def named_methods(methods: Sequence[str | Path | Method]) -> list[Method]:
+    """Return the methods, the noisy picture itself before them; InputError where two have one name."""
     noisy = Method("noisy", lambda pixels: pixels, kind="none", about="as corrupted", takes_unclipped=True)
     chosen = [noisy, *(as_method(method) for method in methods)]
     names = [method.name for method in chosen]
