@@ -11,7 +11,8 @@ from grainless.datasets import Skipped
 from grainless.errors import InputError
 from grainless.evaluation import Data, Evaluation, MethodInfo, PictureScores, Row, Run
 from grainless.metrics import FILE_8BIT, GOLBAR, Scores
-from grainless.report import GAP, GRAY, LABEL_HEIGHT, SheetRow, contact_sheet, markdown_table
+from grainless.report import SheetRow, contact_sheet, markdown_table
+from grainless.report.sheet import GAP, GRAY, LABEL_HEIGHT
 
 
 def row(method, noise, psnr, ssim, **fields):

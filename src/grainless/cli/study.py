@@ -14,11 +14,14 @@ from grainless.cli.console import bar, check_place, stderr, writing
 from grainless.errors import InputError
 
 if TYPE_CHECKING:
-    from grainless.evaluation import Evaluation
+    from grainless.evaluation import Evaluation, Example
     from grainless.model_file import ModelCard
 
 LIST_VERSION = 1
 """Version of the JSON form of `models --json`: fields are only added within a version."""
+
+SHOWN_NOISES = 4
+"""Pictures are shown for so many noises at most, at even steps: a page is looked at, not searched."""
 
 
 def models(
@@ -75,6 +78,15 @@ def evaluate(
     markdown_file: Annotated[
         Path | None, typer.Option("--markdown", metavar="FILE", help="Write the table.")
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="Write a page (report.html), the table and the numbers into DIR.",
+        ),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take only the first pictures by name.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same noise.")] = 0,
     protocol: Annotated[
@@ -100,6 +112,7 @@ def evaluate(
     from grainless.evaluation import DEFAULT_METHODS
     from grainless.evaluation import evaluate as measure
     from grainless.metrics import PROTOCOLS, check_metrics
+    from grainless.report import check_packages
 
     models_used = model or ([] if method else ["universal"])
     filters = method or list(DEFAULT_METHODS)
@@ -108,16 +121,18 @@ def evaluate(
             raise InputError(f"There is no filter named {name!r}", expected=f"one of {', '.join(BASELINES)}")
     protocols = _protocols(protocol or [])
     check_metrics(metric or [])
-    places = _places(json_file, protocols)
-    for path in (*places.values(), markdown_file):
-        if path is not None:
-            check_place(path)
+    if out is not None:
+        check_packages()
+    places = _places(json_file or (out / "results.json" if out else None), protocols)
+    for path in (*places.values(), *([markdown_file] if markdown_file else [])):
+        check_place(path)
     words = ["grainless", "evaluate", "--data", str(data)]
     words += [word for text in noise for word in ("--noise", text)]
     words += [word for text in models_used for word in ("--model", text)]
     words += [word for text in filters for word in ("--method", text)]
     words += ["--seed", str(seed), *(["--limit", str(limit)] if limit else [])]
     words += [word for text in metric or [] for word in ("--metric", text)]
+    words += ["-o", str(out)] if out else []
 
     results = []
     with bar(stderr()) as show:
@@ -147,6 +162,31 @@ def evaluate(
     if markdown_file is not None:
         with writing(markdown_file):
             replace_file(markdown_file, text.encode())
+    if out is not None:
+        _write_page(out, results, data=data, methods=[*filters, *models_used])
+
+
+def _write_page(out: Path, results: Sequence[Evaluation], *, data: Path, methods: Sequence[str]) -> None:
+    """Write the page into `out`, with the pictures behind its numbers."""
+    from grainless.report import write_report
+
+    with bar(stderr()) as show:
+        show("pictures of the page", 0, 1)
+        examples = [_examples(data, result, methods) for result in results]
+    with writing(out):
+        write_report(results, out, examples=examples, title=f"Denoising {data.resolve().name}")
+    typer.echo(f"wrote {out / 'report.html'}", err=True)
+
+
+def _examples(data: Path, result: Evaluation, methods: Sequence[str]) -> Sequence[Example]:
+    """Return the pictures that the last method won and lost the most, on a few of the noises."""
+    from grainless.evaluation import make_examples, pick_examples
+
+    if len(methods) < 2:
+        return ()
+    step = -(-len(result.noises) // SHOWN_NOISES)
+    picks = pick_examples(result, result.methods[-1].name, noises=result.noises[::step])
+    return make_examples(data, result, picks, methods=methods)
 
 
 def report(
