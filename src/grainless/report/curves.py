@@ -53,6 +53,8 @@ def draw_speed(evaluation: Evaluation) -> Figure:
 
     A method that was not measured on every noise is left out. Needs matplotlib.
     """
+    from matplotlib.ticker import LogLocator
+
     figure, axes = _axes()
     by_method: dict[str, list[Row]] = {}
     for row in evaluation.rows:
@@ -65,6 +67,9 @@ def draw_speed(evaluation: Evaluation) -> Figure:
         axes.plot([seconds], [decibels], marker="o")
         axes.annotate(method, (seconds, decibels), xytext=(5, 4), textcoords="offset points", fontsize=8)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     axes.margins(x=0.25, y=0.15)
     axes.set_xlabel("seconds per megapixel, while it was measured")
     axes.set_ylabel("mean PSNR over the noises, dB")
