@@ -59,7 +59,17 @@ def files_below(folder: Path) -> list[str]:
 
 def test_help_names_every_command_and_version_is_the_package_s() -> None:
     text = run("--help").stdout
-    for command in ("denoise", "corrupt", "models", "evaluate", "benchmark", "compare", "train", "export"):
+    for command in (
+        "denoise",
+        "corrupt",
+        "models",
+        "evaluate",
+        "benchmark",
+        "check-data",
+        "compare",
+        "train",
+        "export",
+    ):
         assert command in text
         assert run(command, "--help").exit_code == 0
     assert run("--version").stdout == f"grainless {__version__}\n"

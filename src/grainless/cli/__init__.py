@@ -16,6 +16,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 from grainless.cli.benchmarking import benchmark
+from grainless.cli.checking import check_data
 from grainless.cli.comparing import compare
 from grainless.cli.learning import export, reproduce, train
 from grainless.cli.pictures import corrupt, denoise
@@ -73,6 +74,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     compare,
     report,
     benchmark,
+    check_data,
     train,
     export,
     reproduce,
