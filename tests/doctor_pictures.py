@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,12 @@ Pixels = NDArray[np.uint8]
 
 
 def scene(seed: int, *, height: int = 160, width: int = 208, channels: int = 3) -> Pixels:
-    """A light that varies slowly, with a few shapes of one colour before it."""
+    """A light that varies slowly, with shapes of one colour before it."""
+    return _drawn(seed, height, width, channels).copy()
+
+
+@lru_cache(maxsize=256)
+def _drawn(seed: int, height: int, width: int, channels: int) -> Pixels:
     rng = np.random.default_rng([7, seed])
     rows, columns = np.mgrid[:height, :width].astype(np.float64)
     rows, columns = rows / height, columns / width

@@ -24,7 +24,7 @@ def moved(seed: int, down: int, right: int, *, noise: str = "gaussian:15") -> tu
     return spoilt(view, noise), np.ascontiguousarray(clean)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(down=st.integers(-MARGIN, MARGIN), right=st.integers(-MARGIN, MARGIN), seed=st.integers(0, 40))
 def test_any_shift_is_found_through_noise(down: int, right: int, seed: int) -> None:
     lying = align(*moved(seed, down, right))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from doctor_pictures import clean_folder, save, scene, spoilt
-from grainless.datasets import PictureRequirement, PixelStore, store_pixels
+from grainless.datasets import PictureRequirement, PixelStore, store_pairs, store_pixels
 from grainless.doctor import KINDS, Report, check_folder, check_store
 from grainless.doctor.folder import part_of_name
 from grainless.errors import DataError, InputError
@@ -212,3 +212,15 @@ def test_parts_of_a_run_must_share_nothing(store: PixelStore) -> None:
     report = check_store(store, parts={"training": training, "validation": [place["03.png"]]})
     assert ("twin.bmp", "leak") in told(report)
     assert ("train/seen.png", "duplicate") in told(report)
+
+
+def test_pairs_of_a_run_may_share_a_clean_picture(tmp_path: Path) -> None:
+    root = pairs_in(tmp_path / "pairs")
+    for name, seed in (("more", 5), ("same", 1)):
+        save(root / "clean" / f"{name}.png", scene(2))
+        save(root / "noisy" / f"{name}.png", spoilt(scene(2), "gaussian:20", seed=seed))
+    noisy, clean = store_pairs(
+        root / "noisy", root / "clean", tmp_path / "store", requirement=PictureRequirement()
+    )
+    assert told(check_store(clean, noisy=noisy)) == {("same", "duplicate")}
+    assert told(check_store(clean)) == {("more", "duplicate"), ("same", "duplicate")}

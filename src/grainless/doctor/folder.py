@@ -82,12 +82,17 @@ def check_folder(
 
 
 def check_store(
-    store: PixelStore, *, name: str = "", parts: Mapping[str, Sequence[int]] | None = None
+    store: PixelStore,
+    *,
+    noisy: PixelStore | None = None,
+    name: str = "",
+    parts: Mapping[str, Sequence[int]] | None = None,
 ) -> Report:
     """Do what a quick `check_folder` does, for pictures that are decoded already.
 
-    `parts` are positions in the store by what they are for; parts must share no picture. What the store left
-    out is not said again: it is in `store.skipped`. `name` is what the report calls it.
+    `noisy` holds the partners of pairs, in the same order; then only whole pairs are copies. `parts` are
+    positions in the store by what they are for; parts must share no picture. What the store left out is not
+    said again: it is in `store.skipped`. `name` is what the report calls it.
     """
     part_of = {place: part for part, places in (parts or {}).items() for place in places}
     findings: list[Finding] = []
@@ -95,7 +100,8 @@ def check_store(
     for place, picture in enumerate(store.names):
         pixels = store[place]
         findings += plain_findings(picture, pixels)
-        kept.append(Kept(picture, part_of.get(place, ""), checksum(pixels)))
+        partner = () if noisy is None else (noisy[place],)
+        kept.append(Kept(picture, part_of.get(place, ""), checksum(pixels, *partner)))
     findings += odd_findings(store.names, store.shapes)
     findings += _without_blank(find_copies(kept), findings)
     return report_of(name or store.folder, len(store), findings)
