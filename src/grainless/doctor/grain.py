@@ -130,14 +130,14 @@ def _flat_levels(plane: Plane) -> NDArray[np.float32] | None:
     energy = np.diff(np.diff(plane, n=2, axis=0), n=2, axis=1)[:height, :width] ** 2 / 36
     whole = _untouched(plane)[:height, :width]
     seen = plane[1 : height + 1, 1 : width + 1]
-    counts = _blocks(whole).sum(axis=1)
-    clipped = (_blocks(((seen <= 2) | (seen >= 253)) & whole)).sum(axis=1) > CLIPPED * counts
+    counts = blocks(whole).sum(axis=1)
+    clipped = (blocks(((seen <= 2) | (seen >= 253)) & whole)).sum(axis=1) > CLIPPED * counts
     usable = (counts >= _WHOLE * BLOCK * BLOCK) & ~clipped
     if np.count_nonzero(usable) < max(FEWEST_BLOCKS, FEWEST_SHARE * usable.size):
         return None
-    levels = np.sqrt(_blocks(energy * whole).sum(axis=1)[usable] / counts[usable])
+    levels = np.sqrt(blocks(energy * whole).sum(axis=1)[usable] / counts[usable])
     means = seen.reshape(height // 4, 4, width // 4, 4).mean(axis=(1, 3))
-    structure = _blocks(means, side=BLOCK // 4).var(axis=1)[usable]
+    structure = blocks(means, side=BLOCK // 4).var(axis=1)[usable]
     count = max(FEWEST_BLOCKS, round(FLAT_SHARE * levels.size))
     flattest = np.argpartition(structure, count - 1)[:count]
     chosen: NDArray[np.float32] = levels[flattest].astype(np.float32)
@@ -152,7 +152,7 @@ def _untouched(plane: Plane) -> NDArray[np.bool_]:
     return whole
 
 
-def _blocks(values: NDArray[Any], *, side: int = BLOCK) -> NDArray[Any]:
+def blocks(values: NDArray[Any], *, side: int = BLOCK) -> NDArray[Any]:
     """Return the blocks of a plane whose sides are multiples of `side`, one a row."""
     height, width = values.shape
     split = values.reshape(height // side, side, width // side, side)
