@@ -65,33 +65,6 @@ def test_limit_takes_even_steps(run):
     assert noisy.names == clean.names == ["a/0", "b/0"]
 
 
-def test_pictures_without_counterpart_are_named(folders, run):
-    add(folders[0], "x/only.png")
-    for number in range(13):
-        add(folders[1], f"{number:02}.png", height=4, width=4)
-    with pytest.raises(DataError, match="do not pair up") as caught:
-        run()
-    text = str(caught.value)
-    assert f"1 only in {folders[0]} (x/only.png) and 13 only in {folders[1]} (00.png, 01.png, " in text
-    assert "09.png and 3 more)" in text
-    assert "10.png" not in text
-    assert "Add the pictures that are missing, or remove these" in text
-
-
-def test_only_the_lacking_side_is_named(folders, run):
-    (folders[1] / "b/0.png").unlink()
-    with pytest.raises(DataError, match=r"got 1 only in .*noisy \(b/0.png\); expected the same names"):
-        run()
-
-
-def test_two_files_of_one_name(folders, run):
-    (folders[1] / "a/0.jpg").write_bytes(b"x")
-    with pytest.raises(
-        DataError, match=r"Two pictures in .*clean have the name a/0; got a/0.jpg and a/0.png.* Keep one"
-    ):
-        run()
-
-
 def test_pairs_of_different_form_are_listed_with_both_sizes(folders, run, tmp_path):
     add(folders[0], "a/0.png", width=50)
     add(folders[1], "b/0.png", channels=1)
@@ -112,7 +85,7 @@ def test_ten_unequal_pairs_are_listed(folders, run):
     for number in range(12):
         add(folders[0], f"{number:02}.png", height=4, width=4)
         add(folders[1], f"{number:02}.png", height=4, width=5)
-    with pytest.raises(DataError, match=r"12 pairs are not.*09\.png has 5x4 pixels .*; and 2 more\)"):
+    with pytest.raises(DataError, match=r"12 pairs are not.*09\.png has 5x4 pixels .* and 2 more\)"):
         run()
 
 
@@ -180,17 +153,6 @@ def test_stores_are_made_anew_after_a_change(folders, run, tmp_path, monkeypatch
 def touch(path):
 
     os.utime(path, ns=(1, 1))
-
-
-@pytest.mark.parametrize("inside", ["same", "clean in noisy", "noisy in clean"])
-def test_folders_that_overlap_are_refused(folders, tmp_path, inside):
-    noisy, clean = {
-        "same": (folders[0], folders[0].parent / "clean" / ".." / "noisy"),
-        "clean in noisy": (folders[0], folders[0] / "a"),
-        "noisy in clean": (folders[0] / "a", folders[0]),
-    }[inside]
-    with pytest.raises(DataError, match="The folders of noisy and clean pictures overlap"):
-        store_pairs(noisy, clean, tmp_path / "store", requirement=ANY)
 
 
 def test_a_folder_that_is_missing(folders, tmp_path):

@@ -175,7 +175,7 @@ def test_arguments_that_cannot_be_used(tmp_path: Path) -> None:
             check_folder(root, against=[other])
     with pytest.raises(InputError, match="shortest side is not valid; got 0"):
         check_folder(root, min_side=0)
-    with pytest.raises(InputError, match="Pairs are in two folders; got 1"):
+    with pytest.raises(InputError, match="Pairs have two sides; got 1"):
         check_folder(root, pairs=["noisy"])
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from doctor_pictures import save, scene, spoilt
 from grainless.doctor.findings import Finding
-from grainless.doctor.pairs import PairCheck, check_apart, noisier, pair_folders
+from grainless.doctor.pairs import PairCheck, find_sides
 from grainless.errors import DataError
 
 
@@ -26,9 +26,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def checked(root: Path, *, quick: bool = False, pairs: tuple[str, str] | None = None) -> list[Finding]:
-    folders = pair_folders(root, pairs)
-    assert folders is not None
-    check = PairCheck(folders, min_side=96, quick=quick)
+    sides = find_sides(root, pairs)
+    assert sides is not None
+    check = PairCheck(sides, min_side=96, quick=quick)
     check.run(lambda: None)
     return check.findings
 
@@ -38,9 +38,9 @@ def told(root: Path, *, quick: bool = False) -> list[tuple[str, str, str | None]
 
 
 def test_nothing_is_said_of_good_pairs_and_each_file_is_a_step(folder: Path) -> None:
-    folders = pair_folders(folder, None)
-    assert folders is not None
-    check = PairCheck(folders, min_side=96, quick=False)
+    sides = find_sides(folder, None)
+    assert sides is not None
+    check = PairCheck(sides, min_side=96, quick=False)
     steps: list[int] = []
     check.run(lambda: steps.append(1))
     assert check.findings == []
@@ -105,6 +105,23 @@ def test_swapped_folders_are_said_once(folder: Path) -> None:
     assert finding.found == "in 6 of 6 pairs the clean picture is the noisier one"
 
 
+def test_noisy_pictures_are_not_named_where_the_folders_are_swapped(folder: Path) -> None:
+    save(folder / "noisy" / "a" / "5.png", spoilt(scene(5, width=256), "gaussian:20+jpeg:30"))
+    assert told(folder) == []
+    findings = checked(folder, pairs=("clean", "noisy"))
+    assert [finding.kind for finding in findings if finding.kind != "jpeg"] == ["pair-swapped"]
+
+
+@pytest.mark.parametrize("noise", ["jpeg:10", "jpeg:40"])
+def test_jpeg_as_noise_is_not_called_swapped(folder: Path, noise: str) -> None:
+    for seed in range(6):
+        suffix = "jpg" if seed % 2 else "png"
+        clean = spoilt(scene(seed, width=256), "gaussian:1.5")
+        save(folder / "clean" / "a" / f"{seed}.{suffix}", clean, **({"quality": 98} if seed % 2 else {}))
+        save(folder / "noisy" / "a" / f"{seed}.png", spoilt(clean, noise))
+    assert told(folder) == []
+
+
 def test_a_noisy_clean_picture_and_unreadable_files(folder: Path) -> None:
     save(folder / "clean" / "a" / "0.png", spoilt(scene(0, width=256), "gaussian:10", seed=5))
     (folder / "noisy" / "a" / "1.png").write_bytes(b"\x89PNG")
@@ -118,32 +135,31 @@ def test_a_noisy_clean_picture_and_unreadable_files(folder: Path) -> None:
     ]
 
 
-def test_noise_is_compared_with_noise() -> None:
-    clean, weak, strong = scene(0), spoilt(scene(0), "gaussian:4"), spoilt(scene(0), "gaussian:12")
-    assert noisier(weak, strong) == ""
-    assert noisier(clean, weak) == ""
-    assert noisier(strong, spoilt(scene(0), "gaussian:11")) == ""
-    assert noisier(strong, weak).startswith("noise of 1")
-    assert "black or white" in noisier(spoilt(clean, "salt-pepper:0.02"), clean)
-    assert noisier(strong, spoilt(clean, "salt-pepper:0.5")) == ""
-
-
-def test_folders_are_found_below_the_path_or_anywhere(folder: Path, tmp_path: Path) -> None:
-    assert pair_folders(tmp_path, None) is None
-    named = pair_folders(tmp_path, ("data/noisy", "data/clean"))
+def test_sides_are_found_below_the_path_or_anywhere(folder: Path, tmp_path: Path) -> None:
+    assert find_sides(tmp_path, None) is None
+    named = find_sides(tmp_path, ("data/noisy", "data/clean"))
     assert named is not None
-    assert (named.noisy_label, named.clean_label) == ("data/noisy", "data/clean")
+    assert (named.noisy.name, named.clean.prefix) == ("data/noisy", "data/clean/")
     (tmp_path / "else").mkdir()
-    away = pair_folders(tmp_path / "else", (folder / "noisy", folder / "clean"))
+    away = find_sides(tmp_path / "else", (folder / "noisy", folder / "clean"))
     assert away is not None
-    assert away.noisy_label == str(folder / "noisy")
+    assert away.noisy.name == str(folder / "noisy")
 
 
-def test_folders_must_be_apart_and_hold_pictures(folder: Path) -> None:
+def test_pairs_of_one_folder_are_told_by_their_names(tmp_path: Path) -> None:
+    for seed in range(3):
+        save(tmp_path / f"{seed}_mean.png", scene(seed, width=256))
+        save(tmp_path / f"{seed}_real.png", spoilt(scene(seed, width=256), "gaussian:20"))
+    (tmp_path / "2_mean.png").unlink()
+    found = checked(tmp_path, pairs=("*_real.png", "*_mean.png"))
+    assert [(finding.file, finding.kind, finding.found) for finding in found] == [
+        ("2_real.png", "pair-name", "nothing in *_mean.png has its name")
+    ]
+
+
+def test_sides_must_be_apart_and_hold_pictures(folder: Path) -> None:
     for pair in (("noisy", "noisy"), ("noisy", "noisy/a"), (".", "clean")):
-        with pytest.raises(DataError, match="noisy and clean pictures overlap"):
-            pair_folders(folder, pair)
+        with pytest.raises(DataError, match="Noisy and clean pictures overlap"):
+            find_sides(folder, pair)
     with pytest.raises(DataError, match="does not exist"):
         checked(folder, pairs=("noisy", "gone"))
-    with pytest.raises(DataError, match="these overlap"):
-        check_apart(folder, folder / "noisy", "these overlap")

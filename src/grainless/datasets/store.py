@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from grainless.datasets.folder import PictureRequirement, Skipped, decode_8bit, 
 from grainless.errors import DataError
 
 Pixels = NDArray[np.uint8]
+_Item = TypeVar("_Item")
 INDEX = "index.json"
 PIXELS = "pixels.u8"
 FEED_BYTES = 2**24
@@ -159,16 +160,17 @@ def store_pixels(
         raise cannot_be_stored(error) from error
     if not writer.names:
         raise DataError(
-            f"None of the {len(names)} pictures under {source} can be used ({first_reasons(writer.skipped)})"
+            f"None of the {len(names)} pictures under {source} can be used ({first_reasons(writer.skipped)})",
+            remedy="Pass pictures that the recipe can use, or change what it asks for",
         )
     return PixelStore(folder)
 
 
-def take_evenly(names: list[str], limit: int | None) -> list[str]:
-    """Return `limit` of the names at even steps, or all of them where there is no limit or no more."""
-    if limit is None or limit >= len(names):
-        return names
-    return [names[i * len(names) // limit] for i in range(limit)]
+def take_evenly(items: list[_Item], limit: int | None) -> list[_Item]:
+    """Return `limit` of the items at even steps, or all of them where there is no limit or no more."""
+    if limit is None or limit >= len(items):
+        return items
+    return [items[i * len(items) // limit] for i in range(limit)]
 
 
 def take_up(folder: Path, fingerprint: str) -> PixelStore | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from grainless.datasets import PixelStore, find_pictures
+from grainless.datasets import PixelStore, check_apart, find_pictures
 from grainless.doctor.copies import Kept, find_copies
 from grainless.doctor.findings import Finding, Report, report_of
 from grainless.doctor.likeness import checksum, thumbnail
-from grainless.doctor.pairs import PairCheck, PairFolders, check_apart, pair_folders
+from grainless.doctor.pairs import PairCheck, Sides, find_sides
 from grainless.doctor.pictures import look, odd_findings, plain_findings
 from grainless.errors import InputError
 
@@ -49,25 +49,26 @@ def check_folder(
 ) -> Report:
     """Look for what spoils a folder of clean pictures, or of noisy and clean pairs, for training and tests.
 
-    `pairs` names the folders of the noisy and of the clean pictures, below `path` or anywhere; without it
-    they are `path/noisy` and `path/clean` where both are there. `against` are folders that must share no
-    picture with `path`. `quick` looks at no more than decoding shows, and finds copies by equal pixels only.
+    `pairs` names the folders of the noisy and of the clean pictures, below `path` or anywhere, or the
+    pictures with a star, as `datasets.match_pairs` takes them; without it they are `path/noisy` and
+    `path/clean` where both are there. `against` are folders that must share no picture with `path`. `quick`
+    looks at no more than decoding shows, and finds copies by equal pixels only.
     `progress` is told how many steps are done, of how many. Memory stays flat but for 3 KB a picture.
 
     Raises DataError for a folder that does not exist, holds no picture or overlaps with one of the others,
-    InputError for a `min_side` under 1 and for other than two folders of pairs.
+    InputError for a `min_side` under 1 and for other than two sides.
     """
     path = Path(path)
     if min_side < 1:
         raise InputError("The shortest side is not valid", got=min_side, expected="1 or more pixels")
     if pairs is not None and len(pairs) != 2:
-        raise InputError("Pairs are in two folders", got=len(pairs), expected="the noisy and the clean one")
+        raise InputError("Pairs have two sides", got=len(pairs), expected="the noisy and the clean one")
     files = [] if pairs is not None else find_pictures(path)
-    folders = pair_folders(path, pairs)
-    others = _list_others(path, folders, [Path(folder) for folder in against])
-    if folders is None:
+    sides = find_sides(path, pairs)
+    others = _list_others(path, sides, [Path(folder) for folder in against])
+    if sides is None:
         return _check_single(path, files, others, min_side=min_side, quick=quick, progress=progress)
-    check = PairCheck(folders, min_side=min_side, quick=quick)
+    check = PairCheck(sides, min_side=min_side, quick=quick)
     compared = 0 if quick or not others else check.pictures // 2
     steps = Steps(check.pictures + _count(others) + compared, progress)
     check.run(steps.step)
@@ -140,11 +141,9 @@ def part_of_name(file: str) -> str:
     return PARTS.get(file.split("/", maxsplit=1)[0].lower(), "") if "/" in file else ""
 
 
-def _list_others(
-    path: Path, folders: PairFolders | None, against: Sequence[Path]
-) -> list[tuple[Path, list[str]]]:
+def _list_others(path: Path, sides: Sides | None, against: Sequence[Path]) -> list[tuple[Path, list[str]]]:
     """Return the other folders with their files; raises DataError where one overlaps or holds none."""
-    own = [path] if folders is None else [folder for folder, _ in folders.sides]
+    own = [path] if sides is None else list(sides.folders)
     for other in against:
         for folder in own:
             check_apart(folder, other, "A folder cannot be checked against a part of itself")
