@@ -14,7 +14,7 @@ from grainless.cli.console import bar, check_place, stderr, writing
 from grainless.errors import InputError
 
 if TYPE_CHECKING:
-    from grainless.evaluation import Evaluation, Example
+    from grainless.evaluation import Evaluation, Example, RecordedPairs
     from grainless.model_file import ModelCard
 
 LIST_VERSION = 1
@@ -55,7 +55,17 @@ def models(
 
 def evaluate(
     data: Annotated[Path, typer.Option(metavar="FOLDER", help="Clean pictures, also in subfolders.")],
-    noise: Annotated[list[str], typer.Option(metavar="SPEC", help="A noise; may be repeated.")],
+    noise: Annotated[
+        list[str] | None, typer.Option(metavar="SPEC", help="A noise to put in; may be repeated.")
+    ] = None,
+    pairs: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            metavar="NOISY CLEAN",
+            help="Pictures with noise of their own, and clean: two folders in FOLDER, or names with a star, "
+            "such as '*_real.JPG' '*_mean.JPG'. In place of --noise.",
+        ),
+    ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -104,21 +114,20 @@ def evaluate(
 ) -> None:
     """Put noise into clean pictures, take it out by each model and filter, and score the results.
 
+    With --pairs the noise is that of photographs of which there are clean ones too.
+
     Prints PSNR, SSIM and MSE and how they were measured; --json also holds MAE, speed and each picture's
     scores. With several protocols, --json scores.json writes scores-NAME.json for each.
     """
     from grainless.atomic import replace_file
-    from grainless.baselines import BASELINES
-    from grainless.evaluation import DEFAULT_METHODS
+    from grainless.evaluation import DEFAULT_METHODS, RecordedPairs
     from grainless.evaluation import evaluate as measure
     from grainless.metrics import PROTOCOLS, check_metrics
     from grainless.report import check_packages
 
     models_used = model or ([] if method else ["universal"])
     filters = method or list(DEFAULT_METHODS)
-    for name in filters:
-        if name not in BASELINES:
-            raise InputError(f"There is no filter named {name!r}", expected=f"one of {', '.join(BASELINES)}")
+    _check_given(filters, noise or (), pairs)
     protocols = _protocols(protocol or [])
     check_metrics(metric or [])
     if out is not None:
@@ -127,19 +136,20 @@ def evaluate(
     for path in (*places.values(), *([markdown_file] if markdown_file else [])):
         check_place(path)
     words = ["grainless", "evaluate", "--data", str(data)]
-    words += [word for text in noise for word in ("--noise", text)]
-    words += [word for text in models_used for word in ("--model", text)]
-    words += [word for text in filters for word in ("--method", text)]
+    words += ["--pairs", *map(str, pairs)] if pairs else []
+    for option, values in (("--noise", noise), ("--model", models_used), ("--method", filters)):
+        words += [word for text in values or [] for word in (option, text)]
     words += ["--seed", str(seed), *(["--limit", str(limit)] if limit else [])]
     words += [word for text in metric or [] for word in ("--metric", text)]
     words += ["-o", str(out)] if out else []
 
+    source = RecordedPairs(*(data / side for side in pairs)) if pairs else data
     results = []
     with bar(stderr()) as show:
         for name in protocols:
             result = measure(
-                data,
-                noise,
+                source,
+                noise or (),
                 methods=[*filters, *models_used],
                 protocol=PROTOCOLS[name],
                 metrics=metric or (),
@@ -163,10 +173,26 @@ def evaluate(
         with writing(markdown_file):
             replace_file(markdown_file, text.encode())
     if out is not None:
-        _write_page(out, results, data=data, methods=[*filters, *models_used])
+        _write_page(out, results, data=source, methods=[*filters, *models_used])
 
 
-def _write_page(out: Path, results: Sequence[Evaluation], *, data: Path, methods: Sequence[str]) -> None:
+def _check_given(filters: Sequence[str], noises: Sequence[str], pairs: tuple[Path, Path] | None) -> None:
+    """Refuse unknown filters, which would else be looked for among the models, and no noise at all."""
+    from grainless.baselines import BASELINES
+
+    for name in filters:
+        if name not in BASELINES:
+            raise InputError(f"There is no filter named {name!r}", expected=f"one of {', '.join(BASELINES)}")
+    if not noises and pairs is None:
+        raise InputError(
+            "There is no noise to measure with",
+            expected="--noise, such as gaussian:25, or --pairs for pictures with noise of their own",
+        )
+
+
+def _write_page(
+    out: Path, results: Sequence[Evaluation], *, data: Path | RecordedPairs, methods: Sequence[str]
+) -> None:
     """Write the page into `out`, with the pictures behind its numbers."""
     from grainless.report import write_report
 
@@ -174,11 +200,11 @@ def _write_page(out: Path, results: Sequence[Evaluation], *, data: Path, methods
         show("pictures of the page", 0, 1)
         examples = [_examples(data, result, methods) for result in results]
     with writing(out):
-        write_report(results, out, examples=examples, title=f"Denoising {data.resolve().name}")
+        write_report(results, out, examples=examples, title=f"Denoising {results[0].data.name}")
     typer.echo(f"wrote {out / 'report.html'}", err=True)
 
 
-def _examples(data: Path, result: Evaluation, methods: Sequence[str]) -> Sequence[Example]:
+def _examples(data: Path | RecordedPairs, result: Evaluation, methods: Sequence[str]) -> Sequence[Example]:
     """Return the pictures that the last method won and lost the most, on a few of the noises."""
     from grainless.evaluation import make_examples, pick_examples
 

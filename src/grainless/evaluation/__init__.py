@@ -3,7 +3,8 @@
     result = evaluate("photos", ["gaussian:25"], methods=["median", "universal"])
     result.save("photos.json")
 
-What is measured on is a folder, or any `PictureSource`; how, a `metrics.Protocol`.
+What is measured on is a folder, pairs that were photographed noisy and clean (`RecordedPairs`), or any
+`PictureSource`; how, a `metrics.Protocol`.
 
 The JSON form carries `"version": 1`. Fields may be added under the same version, and readers ignore those
 they do not know; removing a field or changing its meaning raises the version, and other versions are refused.
@@ -12,7 +13,7 @@ A PSNR of `null` is an exact match (infinite). `docs/results.md` describes every
 
 from grainless.evaluation.comparing import Comparison, Difference, compare
 from grainless.evaluation.examples import Example, Pick, make_examples, pick_examples
-from grainless.evaluation.measuring import DEFAULT_METHODS, Method, as_method, evaluate
+from grainless.evaluation.measuring import DEFAULT_METHODS, Method, as_method, corrupted, evaluate
 from grainless.evaluation.results import (
     VERSION,
     Data,
@@ -24,10 +25,11 @@ from grainless.evaluation.results import (
     load,
     merge,
 )
-from grainless.evaluation.sources import PictureSource
+from grainless.evaluation.sources import RECORDED, PictureSource, RecordedPairs, to_float
 
 __all__ = [
     "DEFAULT_METHODS",
+    "RECORDED",
     "VERSION",
     "Comparison",
     "Data",
@@ -39,13 +41,16 @@ __all__ = [
     "Pick",
     "PictureScores",
     "PictureSource",
+    "RecordedPairs",
     "Row",
     "Run",
     "as_method",
     "compare",
+    "corrupted",
     "evaluate",
     "load",
     "make_examples",
     "merge",
     "pick_examples",
+    "to_float",
 ]

@@ -10,9 +10,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from grainless.errors import DataError, InputError
-from grainless.evaluation.measuring import Method, corrupted, named_methods
+from grainless.evaluation.measuring import Method, named_methods, noisy_pixels
 from grainless.evaluation.results import Evaluation, Row
-from grainless.evaluation.sources import Intake, PictureSource
+from grainless.evaluation.sources import RECORDED, Intake, PictureSource, RecordedPairs, Sample
 from grainless.metrics import EXACT_PSNR
 from grainless.noise import parse_noise
 
@@ -77,7 +77,7 @@ def _pick(picture: str, noise: str, psnr: float, others: Mapping[str, Mapping[st
 
 
 def make_examples(
-    data: str | Path | PictureSource,
+    data: str | Path | RecordedPairs | PictureSource,
     evaluation: Evaluation,
     picks: Sequence[Pick],
     *,
@@ -91,30 +91,28 @@ def make_examples(
     chosen = named_methods(methods)
     pictures = Intake(data, evaluation.protocol)
     wanted = {pick.picture for pick in picks}
-    clean = {}
-    for name, pixels in pictures.clean(None):
-        if name in wanted:
-            clean[name] = pixels
-        if len(clean) == len(wanted):
+    samples = {}
+    for sample in pictures.samples(None):
+        if sample.name in wanted:
+            samples[sample.name] = sample
+        if len(samples) == len(wanted):
             break
-    missing = sorted(wanted - clean.keys())
+    missing = sorted(wanted - samples.keys())
     if missing:
         raise DataError(
             f"{pictures.place} does not hold a picture that was measured",
             got=f"no {missing[0]}",
             remedy="Pass the folder that was measured",
         )
-    return [_example(pick, clean[pick.picture], evaluation, chosen) for pick in picks]
+    return [_example(pick, samples[pick.picture], evaluation, chosen) for pick in picks]
 
 
-def _example(pick: Pick, clean: Pixels, evaluation: Evaluation, methods: Sequence[Method]) -> Example:
-    noise = parse_noise(pick.noise)
-    noisy = corrupted(
-        clean, noise, evaluation.protocol, seed=evaluation.seed, name=pick.picture, text=pick.noise
-    )
+def _example(pick: Pick, sample: Sample, evaluation: Evaluation, methods: Sequence[Method]) -> Example:
+    noise = None if pick.noise == RECORDED else parse_noise(pick.noise)
+    noisy = noisy_pixels(sample, noise, evaluation.protocol, seed=evaluation.seed)
     return Example(
         pick=pick,
-        clean=clean,
+        clean=sample.clean,
         noisy=noisy,
         restored={
             method.name: method.run(method.handed(noisy), noise)

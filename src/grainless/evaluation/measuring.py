@@ -23,7 +23,15 @@ from grainless.evaluation.results import (
     Row,
     Run,
 )
-from grainless.evaluation.sources import Intake, PictureSource, Pixels, to_float
+from grainless.evaluation.sources import (
+    RECORDED,
+    Intake,
+    PictureSource,
+    Pixels,
+    RecordedPairs,
+    Sample,
+    to_float,
+)
 from grainless.foreign import ForeignModel, is_foreign
 from grainless.metrics import (
     FILE_8BIT,
@@ -62,14 +70,14 @@ class Method:
     takes_unclipped: bool = False
     """Whether it takes floats outside [0, 1]; others are handed clipped ones where noise is not clipped."""
 
-    def level_from(self, noise: Noise) -> Literal["none", "told", "estimated"]:
+    def level_from(self, noise: Noise | None) -> Literal["none", "told", "estimated"]:
         """Say where the method has the noise level from."""
         if not self.needs_sigma:
             return "none"
         return "told" if isinstance(noise, Gaussian) else "estimated"
 
-    def run(self, noisy: Pixels, noise: Noise) -> NDArray[Any]:
-        """Restore one picture."""
+    def run(self, noisy: Pixels, noise: Noise | None) -> NDArray[Any]:
+        """Restore one picture; its noise is None where it was recorded."""
         if not self.needs_sigma:
             return self.restore(noisy)
         if isinstance(noise, Gaussian):
@@ -114,8 +122,8 @@ def as_method(method: str | Path | Method) -> Method:
 
 
 def evaluate(  # noqa: PLR0913  # all but the first two have a default that most callers keep
-    data: str | Path | PictureSource,
-    noises: Sequence[str | Noise],
+    data: str | Path | RecordedPairs | PictureSource,
+    noises: Sequence[str | Noise] = (),
     *,
     methods: Sequence[str | Path | Method] = (*DEFAULT_METHODS, "universal"),
     protocol: Protocol = FILE_8BIT,
@@ -126,7 +134,9 @@ def evaluate(  # noqa: PLR0913  # all but the first two have a default that most
 ) -> Evaluation:
     """Corrupt every picture with every noise, restore it by every method, and score the results.
 
-    `data` is a folder, in which pictures are found in subfolders too, or a `PictureSource`. `methods` are
+    `data` is a folder, in which pictures are found in subfolders too, or a `PictureSource`. Of
+    `RecordedPairs` the noisy pictures are taken as they are, there are no `noises`, and the rows' noise is
+    called "recorded". `methods` are
     names of `baselines.BASELINES`, names or files of models, or `Method` objects; the noisy pictures
     themselves are always the first row. `metrics` names some of `metrics.EXTRA_METRICS` to measure besides.
     `limit` takes the first pictures, in a folder by name. Every method gets the same noisy pixels, which
@@ -145,10 +155,11 @@ def evaluate(  # noqa: PLR0913  # all but the first two have a default that most
     if limit is not None and limit < 1:
         raise InputError("The number of pictures is not valid", got=limit, expected="1 or more")
     check_metrics(metrics)
-    session = _Session(named_methods(methods), _noises(noises), protocol, seed, metrics)
+    recorded = isinstance(data, RecordedPairs)
+    session = _Session(named_methods(methods), _noises(noises, recorded), protocol, seed, metrics)
     pictures = Intake(data, protocol)
-    for name, clean in pictures.clean(limit):
-        session.measure(name, clean)
+    for sample in pictures.samples(limit):
+        session.measure(sample)
         if progress is not None:
             progress(pictures.done, pictures.expected(limit))
     if not pictures.done:
@@ -185,7 +196,7 @@ class _Session:
     def __init__(
         self,
         methods: Sequence[Method],
-        noises: Mapping[str, Noise],
+        noises: Mapping[str, Noise | None],
         protocol: Protocol,
         seed: int,
         metrics: Collection[str],
@@ -197,10 +208,11 @@ class _Session:
         self.metrics = metrics
         self.tallies = {(text, method.name): _Tally() for text in noises for method in methods}
 
-    def measure(self, name: str, clean: Pixels) -> None:
+    def measure(self, sample: Sample) -> None:
         """Score every method on every noise for one picture."""
+        clean = sample.clean
         for text, noise in self.noises.items():
-            noisy = corrupted(clean, noise, self.protocol, seed=self.seed, name=name, text=text)
+            noisy = noisy_pixels(sample, noise, self.protocol, seed=self.seed)
             for method in self.methods:
                 tally = self.tallies[text, method.name]
                 own = method.handed(noisy)
@@ -209,7 +221,7 @@ class _Session:
                 tally.seconds += time.perf_counter() - start
                 tally.megapixels += clean.shape[0] * clean.shape[1] / 1e6
                 found = scores(clean, restored, self.protocol, metrics=self.metrics)
-                tally.pictures.append(PictureScores(name, found))
+                tally.pictures.append(PictureScores(sample.name, found))
 
     def rows(self) -> tuple[Row, ...]:
         """Return the results, noise by noise."""
@@ -232,6 +244,15 @@ class _Session:
         )
 
 
+def noisy_pixels(sample: Sample, noise: Noise | None, protocol: Protocol, *, seed: int) -> Pixels:
+    """Return what the methods see of a picture: as it was recorded, or with a noise."""
+    if sample.noisy is not None:
+        return sample.noisy
+    if noise is None:
+        raise InputError("This picture was not recorded with noise", expected="a noise to put into it")
+    return corrupted(sample.clean, noise, protocol, seed=seed, name=sample.name, text=str(noise))
+
+
 def corrupted(clean: Pixels, noise: Noise, protocol: Protocol, *, seed: int, name: str, text: str) -> Pixels:
     """Return what the methods see of a picture: uint8 or float32, as the protocol's `noisy_form` says.
 
@@ -249,7 +270,15 @@ def _inside(pixels: Pixels) -> Pixels:
     return pixels if pixels.dtype.kind == "u" else np.clip(pixels, 0, 1)
 
 
-def _noises(noises: Sequence[str | Noise]) -> dict[str, Noise]:
+def _noises(noises: Sequence[str | Noise], recorded: bool) -> Mapping[str, Noise | None]:
+    if recorded:
+        if noises:
+            raise InputError(
+                "Recorded pairs have their own noise",
+                got=", ".join(map(str, noises)),
+                remedy="Leave the noises out, or pass the folder of the clean pictures alone",
+            )
+        return {RECORDED: None}
     parsed = [parse_noise(noise) if isinstance(noise, str) else noise for noise in noises]
     if not parsed:
         raise InputError("There is no noise to measure with", expected="at least one, such as gaussian:25")

@@ -52,7 +52,7 @@ class Row:
 
     method: str
     noise: str
-    """In the text form that `parse_noise` reads."""
+    """In the text form that `parse_noise` reads; "recorded" where the noisy pictures were photographed."""
     mean: Scores
     """Means over the pictures as the protocol takes them; every PSNR counts at most its `exact_psnr`."""
     exact: int
@@ -113,7 +113,7 @@ class Evaluation:
 
     def row(self, method: str, noise: str) -> Row:
         """Find a row; raises InputError, with the ones there are, if it was not measured."""
-        wanted = (method, str(parse_noise(noise)))
+        wanted = (method, noise if noise in self.noises else str(parse_noise(noise)))
         for row in self.rows:
             if (row.method, row.noise) == wanted:
                 return row
