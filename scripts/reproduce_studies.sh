@@ -16,5 +16,6 @@ for name in "$@"; do
     *) data="$pictures" ;;
   esac
   grainless reproduce "$name" --data "$data" -o "$out" --max-minutes "$minutes" --pictures 1200
-  cp "$out/$name.md" "$out/$name.json" "$out/$name"-*.png "$docs/"
+  cp "$out/$name".{md,json} "$out/$name"-{curves,pictures}.png "$docs/"
 done
+python "$(dirname "$0")/studies_table.py"

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -67,7 +68,9 @@ def test_help_names_every_command_and_version_is_the_package_s() -> None:
         "benchmark",
         "check-data",
         "compare",
+        "report",
         "train",
+        "reproduce",
         "export",
     ):
         assert command in text
@@ -422,6 +425,44 @@ def test_ctrl_c_in_training_says_how_to_go_on(tmp_path: Path, monkeypatch: pytes
     result = run("train", "universal", "--data", tmp_path, "-o", tmp_path / "run")
     assert result.exit_code == 130
     assert f"grainless train universal --data {tmp_path} -o {tmp_path / 'run'} --resume" in result.stderr
+
+
+def fake_study(monkeypatch: pytest.MonkeyPatch, carry_out: Callable[..., None]) -> None:
+    module = SimpleNamespace(reproduce=carry_out, ReproduceOptions=dict)
+    monkeypatch.setitem(sys.modules, "grainless.reproduce", module)  # type: ignore[arg-type]
+    monkeypatch.setattr(logging.getLogger("grainless"), "handlers", [])
+
+
+def test_reproduce_hands_its_options_on_and_notes_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+    fake_study(monkeypatch, lambda *args, **options: calls.append((args, options)))
+    monkeypatch.chdir(tmp_path)
+    result = run(
+        "reproduce", "gan-leaves", "--data", ".", "-o", "out",
+        "--max-minutes", 25, "--pictures", 9, "--devices", 2,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert f"wrote {Path('out') / 'gan-leaves.md'}" in result.stderr
+    [(args, options)] = calls
+    assert (args, options["data"], options["output"]) == (("gan-leaves",), Path(), Path("out"))
+    assert options["options"] == {"max_minutes": 25.0, "pictures": 9, "devices": 2}
+    assert options["command"] == (
+        f"grainless reproduce gan-leaves --data {tmp_path.name} --max-minutes 25 --pictures 9 --devices 2"
+    )
+    with options["measuring"]() as progress:
+        progress(1, 2)
+
+
+def test_ctrl_c_in_a_study_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_args: Any, **_options: Any) -> None:
+        raise KeyboardInterrupt
+
+    fake_study(monkeypatch, interrupted)
+    result = run("reproduce", "gan-leaves", "--data", tmp_path)
+    assert result.exit_code == 130
+    assert "the same command goes on where this one stopped" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -285,7 +285,7 @@ def test_runtimes_agree(tmp_path, rng, runtime):
 def test_a_missing_sidecar_is_named(tmp_path):
     path = foreign(tmp_path / "a.onnx", identity(), None)
     with pytest.raises(
-        ModelError, match=r"a.onnx has no sidecar.*expected \S*a.onnx.toml. Write it; docs/benchmark.md"
+        ModelError, match=r"a.onnx has no sidecar.*expected \S*a.onnx.toml. Write it; docs/speed.md"
     ):
         load(path)
 

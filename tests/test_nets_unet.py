@@ -133,25 +133,6 @@ def test_bottleneck_unet_halves_to_an_eighth():
     assert not BottleneckUNet(widths=[2], bottleneck=2, hint=True).sigmoid
 
 
-IMPROVED = [
-    ("unet", {"width": 32}, {"width": 32, "depth": 4, "hint": True, "dropout": 0.0}),
-    ("unet", {"width": 32}, {"width": 64, "depth": 4, "hint": True, "dropout": 0.0}),
-    (
-        "unet",
-        {"width": 64, "output": "sigmoid"},
-        {"width": 64, "depth": 4, "hint": True, "dropout": 0.0},
-    ),
-    ("bottleneck-unet", {"channels": 1}, {"channels": 1, "bottleneck": 248, "hint": True}),
-    ("bottleneck-unet", {}, {"bottleneck": 240, "hint": True}),
-]
-"""The network of each study, as it was and as it is improved."""
-
-
-@pytest.mark.parametrize(("name", "faithful", "improved"), IMPROVED)
-def test_the_improved_form_has_no_more_parameters(name, faithful, improved):
-    assert parameters(build_net(name, improved)) <= parameters(build_net(name, faithful))
-
-
 @pytest.mark.parametrize(
     ("name", "settings", "radius"),
     [

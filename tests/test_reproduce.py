@@ -14,8 +14,9 @@ import faces_csv
 import tiny_runs
 from grainless.datasets import resize_values
 from grainless.errors import DataError, MissingExtraError, OutputExistsError, RecipeError, TrainingError
-from grainless.metrics import PROTOCOLS, psnr
+from grainless.metrics import psnr
 from grainless.model_file import read_model
+from grainless.nets import build_net
 from grainless.noise import corrupt, seed_for
 from grainless.reproduce import ReproduceOptions, forms, load_study, reproduce, study, study_names
 from grainless.reproduce.running import TestPictures as Pictures
@@ -37,14 +38,16 @@ psnr = 30.0
 source = "nobody"
 
 [seed]
+title = "The seed's way"
 protocol = "golbar-fer2013"
-noise = ["salt-pepper:0.1"]
+noise = ["salt-pepper:0.3"]
 resize = 32
 colour = true
 
 [native]
+title = "8-bit files"
 protocol = "file-8bit"
-noise = ["salt-pepper:0.1", "gaussian:25"]
+noise = ["salt-pepper:0.3", "gaussian:25"]
 """
 
 GAN = """
@@ -111,7 +114,9 @@ def test_a_study_of_a_gan_with_its_twin(finished):
     assert [point["step"] for point in table["forms"]["faithful"]["validation"]] == [4, 8]
     methods = ["noisy", "median", "adaptive_median", "mask_interpolate", "faithful", "twin", "improved"]
     assert [method for _, method in rows(table, "seed")] == methods
-    assert set(table["sharpness"]["salt-pepper:0.1"]) == {"faithful", "twin", "improved"}
+    sharp = table["sharpness"]["salt-pepper:0.3"]
+    assert set(sharp) == {"noisy", "faithful", "twin", "improved"}
+    assert sharp["noisy"] > 1.5
     twin = tiny_runs.read_json(out / "runs/tiny-twin/recipe.json")
     assert twin["adversary"]["weight"] == 0
     page = (out / "tiny.md").read_text(encoding="utf-8")
@@ -119,6 +124,10 @@ def test_a_study_of_a_gan_with_its_twin(finished):
     assert "| as published | the seed | 30.00 | - | - | - |" in page
     assert "    grainless reproduce tiny --data p" in page
     assert "(meant to be +2.0)" in page
+    assert "## The seed's way" in page
+    assert "## 8-bit files" in page
+    psnr = {method: row["psnr"] for (_, method), row in rows(table, "seed").items()}
+    assert f"the GAN is {psnr['faithful'] - psnr['twin']:+.2f} dB to its twin." in page
     for name in ("tiny-curves.png", "tiny-pictures.png"):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
     assert "- The pictures." in page
@@ -153,10 +162,10 @@ def test_a_study_of_faces_scores_by_the_seeds_protocol(tmp_path, monkeypatch):
     errors = []
     for number in (6, 7, 9):
         clean = np.repeat(resize_values(faces_csv.face(number).astype(np.float32) / 255, 32), 3, axis=2)
-        seed = seed_for(0, f"PublicTest/{number:05d}|salt-pepper:0.1")
-        noisy = corrupt(clean, "salt-pepper:0.1", seed=seed, quantise=False)
+        seed = seed_for(0, f"PublicTest/{number:05d}|salt-pepper:0.3")
+        noisy = corrupt(clean, "salt-pepper:0.3", seed=seed, quantise=False)
         errors.append(float(np.mean((clean - noisy) ** 2)))
-    found = rows(table, "seed")["salt-pepper:0.1", "noisy"]
+    found = rows(table, "seed")["salt-pepper:0.3", "noisy"]
     assert found["psnr"] == pytest.approx(-10 * math.log10(np.mean(errors)), abs=1e-3)
     assert found["psnr_per_image"] == pytest.approx(np.mean(-10 * np.log10(errors)), abs=1e-3)
 
@@ -181,6 +190,17 @@ def started(monkeypatch):
 
     monkeypatch.setattr(forms, "train_run", train)
     return options
+
+
+def test_curves_are_of_the_studys_noise_and_of_the_last_time_that_a_step_was_made(tmp_path):
+    form = forms.FormResult("faithful", None, {}, tmp_path, tmp_path)
+    for part, lines in (("part-2", ["4,40,30,50"]), ("part-10", ["4,44,32,56", "5,,,", "8,46,33,59"])):
+        (tmp_path / "csv" / part).mkdir(parents=True)
+        table = "\n".join(["step,psnr,psnr/a,psnr/b", *lines])
+        (tmp_path / "csv" / part / "metrics.csv").write_text(table, encoding="utf-8")
+    assert form.curve(["a"]) == [(5, 32.0), (9, 33.0)]
+    assert form.curve(["a", "b"]) == [(5, 44.0), (9, 46.0)]
+    assert form.best(["b"]) == 59.0
 
 
 @pytest.mark.slow
@@ -211,6 +231,22 @@ def test_a_cut_run_goes_on_where_there_is_more_time(tmp_path, monkeypatch, start
         assert len(started) == runs, minutes
     table = tiny_runs.read_json(out / "tiny.json")["forms"]["faithful"]
     assert (table["steps"], table["cut"], table["max_minutes"]) == (8, False, None)
+
+
+@pytest.mark.slow
+def test_a_form_that_had_more_time_is_said(tmp_path, monkeypatch):
+    make_study(tmp_path, monkeypatch)
+    data, out = tiny_runs.pictures(tmp_path / "p", count=16), tmp_path / "out"
+    tiny_runs.train(
+        data, out / "runs/tiny-improved", recipe=tmp_path / "tiny-improved.toml", max_minutes=2e-6
+    )
+    reproduce(
+        "tiny", data=data, output=out, command="grainless ...", options=ReproduceOptions(max_minutes=1e-6)
+    )
+    page = (out / "tiny.md").read_text(encoding="utf-8")
+    assert "with the improved form trained before" in page
+    assert "    grainless train tiny-improved --resume --max-minutes 2e-06 ..." in page
+    assert "with the faithful form" not in page
 
 
 @pytest.mark.slow
@@ -275,6 +311,12 @@ def test_a_folder_with_another_study_is_refused(finished, tmp_path, monkeypatch)
         reproduce("tiny", data=tmp_path, output=finished[0])
 
 
+def weights(recipe):
+    net = build_net(recipe.net.name, recipe.net.settings)
+    net.fold()
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
 @pytest.mark.parametrize("name", study_names())
 def test_shipped_studies_fit_their_recipes(name):
     shipped = load_study(name)
@@ -285,7 +327,8 @@ def test_shipped_studies_fit_their_recipes(name):
     assert (faithful.data.split, faithful.data.test_share) == (improved.data.split, improved.data.test_share)
     assert faithful.data.resize == shipped.seed.resize
     assert set(shipped.seed.noise) == set(faithful.validation_noise)
-    assert {shipped.seed.protocol} <= set(PROTOCOLS)
+    assert set(shipped.seed.noise) <= set(improved.validation_noise)
+    assert weights(improved) <= weights(faithful)
 
 
 def test_pictures_are_cut_resized_and_coloured(tmp_path, rng):
@@ -298,9 +341,9 @@ def test_pictures_are_cut_resized_and_coloured(tmp_path, rng):
     pixels = rng.integers(0, 256, (40, 60, 1)).astype(np.uint8)
 
     def read(**how):
-        return Pictures("x", Store(), (0,), Measurement(protocol="file-8bit", noise=("clean",), **how)).read(
-            0
-        )
+        return Pictures(
+            "x", Store(), (0,), Measurement(title="t", protocol="file-8bit", noise=("clean",), **how)
+        ).read(0)
 
     assert np.array_equal(read(), pixels)
     assert np.array_equal(read(crop=20), pixels[10:30, 20:40])

@@ -86,8 +86,8 @@ def test_card(exported):
     assert (card.channels, card.stride, card.inputs) == (3, 8, ["picture", "levels"])
     assert card.noise == ["gaussian:0..50", "salt-pepper:0..0.5:channel"]
     data = {entry.name: (entry.licence, entry.pictures) for entry in card.training_data}
-    assert data == {"a": ("CC0-1.0", 2), "b": ("not stated", 2)}
-    # The recipe does not know the folder b, so it cannot speak for weights that were trained on it.
+    assert data == {"a": ("not stated", 2), "b": ("not stated", 2)}
+    # The recipe does not know the folder b: these are other pictures, also those in a folder of a known name.
     assert (card.licence, card.notes) == ("not stated", "")
     assert card.precision == "float32"
     assert card.opset == 18
@@ -100,6 +100,7 @@ def test_card_of_a_run_on_the_pictures_that_its_recipe_knows(own_run, tmp_path, 
     (own_run / "recipe.json").write_text(json.dumps(recipe))
     card = export_run(own_run, tmp_path / "m.onnx")
     assert card.name == "m"
+    assert {entry.licence for entry in card.training_data} == {"CC0-1.0"}
     assert (card.licence, card.notes) == ("Apache-2.0", "Only for tests.")
 
 

@@ -42,9 +42,10 @@ def a_trainer(patches, step=100, **metrics):
 def validate(health, trainer, *, answer=0.5):
     """One validation in which the answers take so much of the noise away."""
     noisy, clean = torch.zeros(2, 3, 8, 8), torch.ones(2, 3, 8, 8)
+    answers = noisy + torch.as_tensor(answer).reshape(-1, 1, 1, 1)
     health.on_validation_epoch_start()
-    batch = {"noisy": noisy, "clean": clean}
-    health.on_validation_batch_end(trainer, None, noisy + answer, batch, 0)
+    batch = {"noisy": noisy, "clean": clean, "noise": torch.tensor([0, 1])}
+    health.on_validation_batch_end(trainer, None, answers, batch, 0)
     health.on_validation_end(trainer, None)
 
 
@@ -89,7 +90,12 @@ def test_a_finding_is_said_once_and_again_after_it_was_over(patches, caplog):
 
 def test_a_network_that_gives_its_input_back(patches, caplog):
     validate(TrainingHealth(), a_trainer(patches), answer=0.01)
-    assert "gives its input back, it changes 1.0% as much as the noise did" in caplog.text
+    assert "changes so much of the noise: gaussian:25 1.0%, salt-pepper:0.3 1.0%; train" in caplog.text
+
+
+def test_a_network_that_gives_one_kind_of_noise_back(patches, caplog):
+    validate(TrainingHealth(), a_trainer(patches), answer=(0.02, 0.9))
+    assert "gives its input back, it changes so much of the noise: gaussian:25 2.0%; train" in caplog.text
 
 
 def test_a_discriminator_that_has_won(patches, caplog):

@@ -14,11 +14,14 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
+import faces_csv
 import tiny_runs
 from grainless.errors import DataError, OutputExistsError, RecipeError, TrainingError
 from grainless.picture import read_picture
+from grainless.training import RunOptions, train_run
 from grainless.training import run as run_module
-from grainless.training import train_run
+from grainless.training.adversarial import build_task
+from grainless.training.run import load_run_recipe
 
 
 @pytest.fixture(scope="module")
@@ -225,10 +228,74 @@ def test_a_finished_run_may_be_resumed(data, finished, tmp_path):
     assert summary["best_psnr"] == finished[1]["best_psnr"]
 
 
+def test_a_part_that_is_killed_leaves_no_summary(data, finished, tmp_path, add_callback):
+    run = shutil.copytree(finished[0], tmp_path / "run")
+    shutil.copy(run / "step-5.ckpt", run / "last.ckpt")
+    add_callback(lambda _: FailAt(MemoryError("none left"), step=7))
+    with pytest.raises(MemoryError):
+        tiny_runs.train(data, run, resume=True)
+    assert not (run / "summary.json").exists()
+
+
+def test_two_trainings_cannot_share_a_folder(data, finished, tmp_path, add_callback):
+    run = copy_of_run(finished[0], tmp_path / "run", 5)
+    found = []
+
+    class Second(Callback):
+        def on_train_batch_end(self, *_):
+            with pytest.raises(
+                TrainingError, match=r"Another training is at work in .*run\. Wait for its end"
+            ):
+                train_run("nine", data=data, output=run, options=RunOptions(resume=True))
+            found.append(1)
+
+    add_callback(lambda _: Second())
+    tiny_runs.train(data, run, resume=True)
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("net.name=unet", "net.settings={width=4, dropout=0.5}", "data.patch=[32]"),
+        ("net.name=bottleneck-unet", "net.settings={widths=[4, 4], bottleneck=4}"),
+        ("net.name=upconv", "net.settings={widths=[4, 4, 4, 4, 4]}", "optimiser.loss=bce"),
+    ],
+    ids=["dropout", "bottleneck", "logits"],
+)
+def test_the_networks_of_the_studies_resume_as_if_uninterrupted(data, tmp_path, add_callback, settings):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    add_callback(EachStep)
+    tiny_runs.train(data, whole, *settings)
+    copy_of_run(whole, parts, 3)
+    tiny_runs.train(data, parts, resume=True)
+    expected, got = (tiny_runs.checkpoint(folder / "last.ckpt") for folder in (whole, parts))
+    assert tiny_runs.weight_difference(expected, got) <= 1e-6
+
+
 def test_the_last_state_goes_on_from_the_weights_not_from_their_average(finished):
     state = tiny_runs.checkpoint(finished[0] / "last.ckpt")
     average, weights = state["state_dict"], state["current_model_state"]
     assert max(float((average[name] - weights[name]).abs().max()) for name in average) > 1e-6
+
+
+def test_the_statistics_of_norms_are_those_that_the_weights_were_trained_with(finished):
+    state = tiny_runs.checkpoint(finished[0] / "last.ckpt")
+    average, weights = state["state_dict"], state["current_model_state"]
+    statistics = [name for name in average if "running" in name]
+    assert statistics
+    assert all(torch.equal(average[name], weights[name]) for name in statistics)
+
+
+def test_the_average_of_a_short_run_is_that_of_its_last_steps(data, tmp_path):
+    tiny_runs.train(data, tmp_path / "run", "optimiser.ema=0.999", "schedule.steps=40", "optimiser.rate=1e-3")
+    state = tiny_runs.checkpoint(tmp_path / "run/last.ckpt")
+    average, weights = state["state_dict"], state["current_model_state"]
+    torch.manual_seed(7)
+    first = build_task(load_run_recipe(tmp_path / "run")).state_dict()
+    name = next(name for name in average if name.endswith("weight") and average[name].ndim == 4)
+    away = [float((part[name] - weights[name]).norm()) for part in (average, first)]
+    assert away[0] < 0.5 * away[1]
 
 
 def test_without_average(data, tmp_path):
@@ -361,6 +428,15 @@ def test_network_and_pictures_have_to_fit(data, tmp_path):
         tiny_runs.train(data, tmp_path / "run", "data.channels=1")
 
 
+def test_gray_pictures_are_widened_for_networks_of_colour(tmp_path):
+    folder = tiny_runs.pictures(tmp_path / "colour", count=6)
+    changes = ("data.gray=0.5", "data.channels=3", "schedule.batch=8", "schedule.steps=2")
+    assert tiny_runs.train(folder, tmp_path / "run", *changes)["steps"] == 2
+    faces = faces_csv.write_faces(tmp_path / "faces.csv", training=5, public=2, private=3)
+    changes = ("data.kind=faces", "data.channels=3", "schedule.steps=2")
+    assert tiny_runs.train(faces, tmp_path / "faces", *changes)["steps"] == 2
+
+
 def test_one_channel(tmp_path):
     folder = tiny_runs.pictures(tmp_path / "gray", count=3, channels=1)
     summary = tiny_runs.train(
@@ -396,7 +472,9 @@ def test_resume_needs_a_run(data, tmp_path):
         tiny_runs.train(data, tmp_path / "gone", resume=True)
 
 
-def test_resume_keeps_its_recipe(data, finished):
+def test_resume_keeps_its_recipe(data, finished, tmp_path, caplog):
+    tiny_runs.train(data, shutil.copytree(finished[0], tmp_path / "run"), resume=True, recipe="other.toml")
+    assert "goes on by its own recipe, nine, and not by other.toml" in caplog.text
     with pytest.raises(TrainingError, match=r"keeps its recipe; got --set schedule\.steps=10\. Leave out"):
         tiny_runs.train(data, finished[0], "schedule.steps=10", resume=True)
 

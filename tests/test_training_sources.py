@@ -15,6 +15,7 @@ from grainless.training.sources import (
     open_source,
     pick_by_hash,
     reopen_source,
+    report_faults,
     write_split,
 )
 
@@ -104,6 +105,23 @@ def test_a_split_is_written_and_read_again(tmp_path, recipe):
     assert load_run_data(tmp_path / "run")["test"] == names(source, "test")
     again = reopen_source(tmp_path / "run", recipe())
     assert (again.training, again.validation, again.test) == (source.training, source.validation, source.test)
+
+
+def test_faults_of_the_data_are_said_a_line_for_each_kind(tmp_path, recipe, caplog):
+    data = tiny_runs.pictures(tmp_path / "p", count=8)
+    chosen = recipe('data.validation=["a/0.png"]')
+    report_faults(open_source(data, chosen, tmp_path / "run"), data)
+    assert caplog.messages == []
+    for name in ("b/3.png", "b/5.png"):
+        (data / name).write_bytes((data / "b/1.png").read_bytes())
+    (data / "a/4.png").write_bytes((data / "a/0.png").read_bytes())
+    report_faults(open_source(data, chosen, tmp_path / "other"), data)
+    assert caplog.messages == [
+        "Twice in the data: b/3.png, the same picture as b/1.png, and 1 more. Keep one of the two",
+        "In two parts that must share nothing: a/4.png, the same picture as a/0.png. "
+        "Remove it from one of the two parts",
+        f"`grainless check-data {data}` looks further",
+    ]
 
 
 def test_wrong_data_is_said_before_anything_is_read(tmp_path, recipe):

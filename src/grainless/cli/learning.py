@@ -40,7 +40,7 @@ def _log_to_stderr() -> None:
 
 def train(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe by its name, or a .toml file.")],
-    data: Annotated[Path, typer.Option(metavar="PATH", help="Folder of training pictures.")],
+    data: Annotated[Path, typer.Option(metavar="PATH", help="Folder of pictures, or the csv of FER2013.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="RUN", help="Folder of the run.")],
     settings: Annotated[
         list[str] | None,
@@ -71,11 +71,13 @@ def train(
     try:
         summary = train_run(recipe, data=data, output=out, changes=settings or (), options=options)
     except KeyboardInterrupt:
-        typer.echo(f"go on with: grainless train {recipe} --data {data} -o {out} --resume", err=True)
+        words = ["grainless", "train", recipe, "--data", str(data), "-o", str(out), "--resume"]
+        typer.echo(f"go on with: {shlex.join(words)}", err=True)
         raise
     typer.echo(
         f"{summary['steps']} steps in {summary['minutes']} minutes, "
-        f"best validation PSNR {summary['best_psnr']} dB; next: grainless export {out} -o model.onnx",
+        f"best validation PSNR {summary['best_psnr']} dB; "
+        f"next: {shlex.join(['grainless', 'export', str(out), '-o', 'model.onnx'])}",
         err=True,
     )
 
@@ -102,9 +104,10 @@ def reproduce(
         from grainless.reproduce import ReproduceOptions
         from grainless.reproduce import reproduce as carry_out
     _log_to_stderr()
-    words = ["grainless", "reproduce", name, "--data", data.name]
+    words = ["grainless", "reproduce", name, "--data", data.resolve().name]
     words += ["--max-minutes", f"{max_minutes:g}"] if max_minutes is not None else []
     words += ["--pictures", str(pictures)] if pictures is not None else []
+    words += ["--devices", str(devices)] if devices != 1 else []
     try:
         carry_out(
             name,

@@ -1,6 +1,6 @@
 """Runs ONNX files of other projects: a small file beside the model says how it wants to be fed.
 
-Beside `FILE.onnx` stands `FILE.onnx.toml`, the sidecar; `docs/benchmark.md` is its specification. The model
+Beside `FILE.onnx` stands `FILE.onnx.toml`, the sidecar; `docs/speed.md` is its specification. The model
 is looked into as our own are (see `graph_check`) and then cleans pictures as they do, through `Denoiser`.
 """
 

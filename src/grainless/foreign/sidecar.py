@@ -16,7 +16,7 @@ SUFFIX = ".toml"
 RANGES = {"0..1": (0, 1), "0..255": (0, 255), "-1..1": (-1, 1)}
 """Black and white by the name of the range of values."""
 
-_SPECIFICATION = "docs/benchmark.md says what it holds."
+_SPECIFICATION = "docs/speed.md says what it holds."
 
 
 class NoiseLevel(BaseModel):

@@ -7,6 +7,7 @@ import logging
 import math
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,17 +53,23 @@ class FormResult:
         data = load_run_data(self.run)
         return {part: len(data.get(part, ())) for part in ("training", "validation", "test", "skipped")}
 
-    def curve(self) -> list[tuple[int, float]]:
-        """Return step and validation PSNR in dB at each validation."""
-        points = []
-        for path in sorted(self.run.glob("csv/part-*/metrics.csv")):
-            with path.open(newline="", encoding="utf-8") as file:
-                points += [
-                    (int(row["step"]) + 1, float(row["psnr"]))
-                    for row in csv.DictReader(file)
-                    if row.get("psnr")
-                ]
-        return sorted(set(points))
+    def curve(self, noises: Sequence[str]) -> list[tuple[int, float]]:
+        """Return step and validation PSNR in dB, the mean over these noises, at each validation."""
+        points: dict[int, float] = {}
+        parts = sorted(self.run.glob("csv/part-*"), key=lambda part: int(part.name.removeprefix("part-")))
+        for part in parts:
+            with (part / "metrics.csv").open(newline="", encoding="utf-8") as file:
+                rows = [row for row in csv.DictReader(file) if row.get("psnr")]
+            # What a part does again, as the one before was killed, is what the weights come from.
+            points |= {
+                int(row["step"]) + 1: float(np.mean([float(row[f"psnr/{noise}"]) for noise in noises]))
+                for row in rows
+            }
+        return sorted(points.items())
+
+    def best(self, noises: Sequence[str]) -> float | None:
+        """Return the highest PSNR of the curve in dB, None without any validation."""
+        return max((psnr for _, psnr in self.curve(noises)), default=None)
 
 
 def train_forms(
@@ -148,11 +155,17 @@ def _train_apart(
     words += ["--devices", str(options.devices), "--max-minutes", str(options.max_minutes)]
     words += [word for change in changes for word in ("--set", change)]
     words += ["--resume"] if options.resume else []
-    done = subprocess.run(words, check=False)  # noqa: S603  # our own program
-    if done.returncode:
+    with subprocess.Popen(words) as training:  # noqa: S603  # our own program
+        try:
+            code = training.wait()
+        except KeyboardInterrupt:
+            # The training heard of it too, and ends its step to write a checkpoint; a second one ends it.
+            training.wait()
+            raise
+    if code:
         raise TrainingError(
             f"{output} was not trained to its end",
-            got=f"exit code {done.returncode}",
+            got=f"exit code {code}",
             remedy="The reason stands above",
         )
 

@@ -11,19 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grainless.baselines import BASELINES
-from grainless.datasets import PixelStore, resize_values
+from grainless.datasets import PixelStore, resize_values, take_evenly
 from grainless.denoiser import Denoiser
-from grainless.evaluation import Evaluation, as_method, evaluate
+from grainless.evaluation import Evaluation, as_method, corrupted, evaluate, to_float
 from grainless.metrics import PROTOCOLS, sharpness, to_8bit
-from grainless.noise import corrupt, seed_for
+from grainless.noise import parse_noise
 from grainless.reproduce.forms import FormResult, train_forms
 from grainless.reproduce.study import Measurement, Study, load_study
 from grainless.reproduce.writing import StudyResult, check_packages, write_study
 from grainless.training.sources import reopen_source
 
-SHARPNESS_PICTURES = 200
-"""So many test pictures tell how sharp the answers are."""
+SHARPNESS_PICTURES, EXAMPLES = 200, 2
+"""So many test pictures tell how sharp the answers are, and so many are shown for each noise."""
 
 Pixels = NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -63,6 +62,10 @@ class TestPictures:
     def __iter__(self) -> Iterator[tuple[str, Pixels]]:
         for index in self.indices:
             yield self.store.names[index], self.read(index)
+
+    def sample(self, count: int) -> TestPictures:
+        """Return so many of the pictures, at even steps, or all where there are no more."""
+        return replace(self, indices=tuple(take_evenly(list(self.indices), count)))
 
     def read(self, index: int) -> Pixels:
         """Return one picture: uint8, or float32 in [0, 1] where it was resized."""
@@ -106,14 +109,17 @@ def reproduce(
             part: _measure(source, study, forms, progress).with_command(command)
             for part, source in tests.items()
         }
-    result = StudyResult(
-        study=study,
-        command=command,
-        forms=forms,
-        evaluations=evaluations,
-        sharpness=_sharpness(tests["seed"], forms),
-        examples=_examples(study, tests["seed"], forms),
-    )
+        sample = tests["seed"].sample(SHARPNESS_PICTURES)
+        result = StudyResult(
+            study=study,
+            command=command,
+            max_minutes=options.max_minutes,
+            forms=forms,
+            evaluations=evaluations,
+            sharpness=_sharpness(sample, forms),
+            sharpness_pictures=len(sample),
+            examples=_examples(study, tests["seed"].sample(EXAMPLES), forms),
+        )
     write_study(result, output)
     return result
 
@@ -121,9 +127,7 @@ def reproduce(
 def _test_pictures(study: Study, form: FormResult, options: ReproduceOptions) -> dict[str, TestPictures]:
     """Return the pictures of each measurement: those that the run of a form leaves for the test."""
     source = reopen_source(form.run, form.recipe)
-    indices = source.test
-    if options.pictures is not None and options.pictures < len(indices):
-        indices = [indices[i * len(indices) // options.pictures] for i in range(options.pictures)]
+    indices = take_evenly(source.test, options.pictures)
     measurements = {"seed": study.seed} | ({"native": study.native} if study.native else {})
     return {
         part: TestPictures(f"{study.name}-{part}", source.store, tuple(indices), measurement)
@@ -146,16 +150,15 @@ def _measure(
 
 
 def _sharpness(source: TestPictures, forms: dict[str, FormResult]) -> dict[str, dict[str, float]]:
-    """Return the median over test pictures of each form's sharpness, by noise and form."""
+    """Return the median over test pictures of how sharp noisy ones and each form's answers are, by noise."""
     denoisers = {form: Denoiser.load(result.model) for form, result in forms.items()}
-    step = max(1, len(source) // SHARPNESS_PICTURES)
     ratios: dict[str, dict[str, list[float]]] = {
-        noise: {form: [] for form in forms} for noise in source.measurement.noise
+        noise: {form: [] for form in ("noisy", *forms)} for noise in source.measurement.noise
     }
-    for index in source.indices[::step]:
-        clean = source.read(index)
+    for name, _ in source:
         for noise, found in ratios.items():
-            noisy = _noisy(source, index, noise)
+            clean, noisy = _spoilt(source, name, noise)
+            found["noisy"].append(sharpness(clean, noisy))
             for form, denoiser in denoisers.items():
                 found[form].append(sharpness(clean, denoiser(noisy)))
     return {
@@ -164,34 +167,27 @@ def _sharpness(source: TestPictures, forms: dict[str, FormResult]) -> dict[str, 
     }
 
 
-def _noisy(source: TestPictures, index: int, noise: str) -> Pixels:
-    """Return a test picture with its noise, as the protocol of the measurement makes it."""
-    rounded = PROTOCOLS[source.measurement.protocol].eight_bit
-    clean = source.read(index)
-    if rounded:
-        clean = to_8bit(clean)
-    elif clean.dtype == np.uint8:
-        clean = clean.astype(np.float32) / np.float32(255)
-    seed = seed_for(0, f"{source.store.names[index]}|{noise}")
-    if clean.dtype == np.uint8:
-        return corrupt(clean, noise, seed=seed)
-    return corrupt(clean, noise, seed=seed, quantise=False)
+def _spoilt(source: TestPictures, name: str, noise: str) -> tuple[Pixels, Pixels]:
+    """Return a test picture clean and with its noise, as the protocol of the measurement has them."""
+    clean, protocol = source.read(source.store.names.index(name)), PROTOCOLS[source.measurement.protocol]
+    clean = to_8bit(clean) if protocol.eight_bit else to_float(clean)
+    parsed = parse_noise(noise)
+    return clean, corrupted(clean, parsed, protocol, seed=0, name=name, text=str(parsed))
 
 
 def _examples(
     study: Study, source: TestPictures, forms: dict[str, FormResult]
 ) -> list[tuple[str, dict[str, Pixels]]]:
     """Return some test pictures clean, noisy and restored by each method, by name and noise."""
-    methods: dict[str, Callable[..., Pixels]] = {
-        name: BASELINES[name].run for name in study.filters if not BASELINES[name].needs_sigma
-    }
-    methods |= {form: Denoiser.load(result.model) for form, result in forms.items()}
+    methods = {name: as_method(name) for name in study.filters}
+    methods |= {form: as_method(result.model) for form, result in forms.items()}
     rows = []
-    chosen = source.indices[:: max(1, len(source) // 2)][:2]
     for noise in source.measurement.noise:
-        for index in chosen:
-            noisy = _noisy(source, index, noise)
-            parts = {"clean": source.read(index), "noisy": noisy}
-            parts |= {name: method(noisy) for name, method in methods.items()}
-            rows.append((f"{source.store.names[index]}, {noise}", parts))
+        for name, _ in source:
+            clean, noisy = _spoilt(source, name, noise)
+            parts = {"clean": clean, "noisy": noisy}
+            parts |= {
+                key: method.run(method.handed(noisy), parse_noise(noise)) for key, method in methods.items()
+            }
+            rows.append((f"{name}, {noise}", parts))
     return rows

@@ -29,11 +29,15 @@ class Claim(_Section):
     """For values from 0 to 1."""
     source: str
     """Where it stands, and how it was measured."""
+    comparable: bool = True
+    """Whether our noise and pictures are of the same kind, so that a difference says something."""
 
 
 class Measurement(_Section):
     """Which test pictures, which noise, and how results are scored."""
 
+    title: str
+    """Heading of its table."""
     protocol: str
     """A name of `grainless.metrics.PROTOCOLS`."""
     noise: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -77,7 +81,7 @@ class Study(_Section):
     seed: Measurement
     """The seed's own protocol."""
     native: Measurement | None = None
-    """8-bit files at the pictures' own size; missing where the seed's protocol is that already."""
+    """8-bit files at the pictures' own size."""
 
     @property
     def forms(self) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from grainless.atomic import replace_file
 from grainless.errors import MissingExtraError
 from grainless.evaluation import Evaluation, Row
-from grainless.metrics import mean_scores
 from grainless.reproduce.forms import FormResult
 from grainless.reproduce.study import Study
 from grainless.version import __version__
@@ -33,11 +32,15 @@ class StudyResult:
 
     study: Study
     command: str
+    max_minutes: float | None
+    """The limit of that command."""
     forms: dict[str, FormResult]
     evaluations: dict[str, Evaluation]
     """By measurement: `seed`, and `native` where there is one."""
     sharpness: dict[str, dict[str, float]]
-    """By noise and form."""
+    """By noise, then by form; `noisy` is the picture as it went in."""
+    sharpness_pictures: int
+    """So many test pictures were looked at for it."""
     examples: list[tuple[str, dict[str, NDArray[Any]]]]
 
 
@@ -72,7 +75,9 @@ def as_table(result: StudyResult) -> dict[str, Any]:
                 "minutes": form.summary["minutes"],
                 "max_minutes": form.summary["max_minutes"],
                 "cut": form.cut,
-                "validation": [{"step": step, "psnr": round(psnr, 3)} for step, psnr in form.curve()],
+                "validation": [
+                    {"step": step, "psnr": round(psnr, 3)} for step, psnr in form.curve(study.seed.noise)
+                ],
             }
             for name, form in result.forms.items()
         },
@@ -101,7 +106,7 @@ def _row_table(row: Row) -> dict[str, Any]:
 
 
 def _per_image(row: Row) -> float:
-    return mean_scores(picture.scores for picture in row.pictures).psnr
+    return row.mean.psnr if row.psnr_per_image is None else row.psnr_per_image
 
 
 def as_markdown(result: StudyResult) -> str:
@@ -115,13 +120,24 @@ def as_markdown(result: StudyResult) -> str:
         lines += [*(f"- {text}" for text in study.ours), ""]
     lines += ["## Training", "", *_training_table(result), "", f"![curves]({study.name}-curves.png)", ""]
     for part, evaluation in result.evaluations.items():
-        title = "The seed's protocol" if part == "seed" else "8-bit files at their own size"
+        title = (study.native if part == "native" and study.native is not None else study.seed).title
         lines += [f"## {title}", "", *_score_table(study, part, evaluation), ""]
-        lines += [*_verdicts(study, part, evaluation), ""]
+        lines += [*_verdicts(result, part), ""]
     lines += ["## Sharpness", "", *_sharpness_table(result), "", "## Pictures", ""]
     lines += [f"![pictures]({study.name}-pictures.png)", "", "## Made again by", ""]
-    lines += [f"    {result.command}" if result.command else "Called from Python.", ""]
+    lines += [f"    {result.command}" if result.command else "Called from Python.", *_longer(result), ""]
     return "\n".join(lines)
+
+
+def _longer(result: StudyResult) -> list[str]:
+    """Say which forms had been trained before by a command of their own, with another limit of time."""
+    lines = []
+    for name, form in result.forms.items():
+        limit = form.summary["max_minutes"]
+        if form.cut and limit is not None and limit != result.max_minutes:
+            lines += ["", f"with the {name} form trained before, in this run's folder, by", ""]
+            lines += [f"    grainless train {form.recipe.name} --resume --max-minutes {limit:g} ..."]
+    return lines
 
 
 def _first_line(result: StudyResult) -> str:
@@ -154,7 +170,7 @@ def _training_table(result: StudyResult) -> list[str]:
     ]
     for name, form in result.forms.items():
         summary, pictures = form.summary, form.pictures()
-        best = summary["best_psnr"]
+        best = form.best(result.study.seed.noise)
         lines.append(
             f"| {name} | `{form.recipe.name}` | {form.parameters:,} "
             f"| {pictures['training']:,}, {pictures['validation']:,} | {summary['pictures']:,} "
@@ -165,7 +181,8 @@ def _training_table(result: StudyResult) -> list[str]:
     return [
         *lines,
         "",
-        f"{pictures['test']:,} pictures are left for the test, {pictures['skipped']:,} were skipped.",
+        f"{pictures['test']:,} pictures are left for the test, {pictures['skipped']:,} were skipped. "
+        f"Validation: 8-bit answers on {', '.join(result.study.seed.noise)}, mean of PSNR per image.",
     ]
 
 
@@ -196,8 +213,9 @@ def _score_table(study: Study, part: str, evaluation: Evaluation) -> list[str]:
     ]
 
 
-def _verdicts(study: Study, part: str, evaluation: Evaluation) -> list[str]:
+def _verdicts(result: StudyResult, part: str) -> list[str]:
     """Say in words what the table shows."""
+    study, evaluation = result.study, result.evaluations[part]
     lines = []
     for noise in evaluation.noises:
         psnr = {row.method: row.mean.psnr for row in evaluation.rows if row.noise == noise}
@@ -210,23 +228,36 @@ def _verdicts(study: Study, part: str, evaluation: Evaluation) -> list[str]:
             f"{faithful - psnr[best]:+.2f} dB to the best filter, {best}; "
             f"the improved form is {improved - psnr[best]:+.2f} dB to that filter{meant}."
         )
-        if part == "seed" and study.claim is not None:
+        if part == "seed" and study.claim is not None and study.claim.comparable:
             lines.append(
                 f"- {noise}: the faithful form is {faithful - study.claim.psnr:+.2f} dB to the claim."
+            )
+        if study.twin:
+            lines.append(
+                f"- {noise}: the GAN is {faithful - psnr['twin']:+.2f} dB to its twin{_steps(result)}."
             )
     return lines
 
 
+def _steps(result: StudyResult) -> str:
+    """Say that GAN and twin made different numbers of steps, where they did."""
+    steps = [result.forms[form].summary["steps"] for form in ("faithful", "twin")]
+    if steps[0] == steps[1]:
+        return ""
+    return f", after {steps[0]:,} and {steps[1]:,} steps: not all of that is the adversarial term's doing"
+
+
 def _sharpness_table(result: StudyResult) -> list[str]:
-    forms = list(result.forms)
-    lines = [f"| noise | {' | '.join(forms)} |", f"| --- |{' --- |' * len(forms)}"]
+    columns = list(next(iter(result.sharpness.values())))
+    lines = [f"| noise | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}"]
     for noise, found in result.sharpness.items():
-        lines.append(f"| {noise} | {' | '.join(f'{found[form]:.3f}' for form in forms)} |")
+        lines.append(f"| {noise} | {' | '.join(f'{found[name]:.3f}' for name in columns)} |")
     return [
         *lines,
         "",
-        "Energy of the restored pictures above a quarter of a cycle per pixel, as a ratio to the clean ones' "
-        "(median over test pictures, the seed's protocol): 1 is as sharp, less is smoother.",
+        "Energy of the pictures above a quarter of a cycle per pixel, as a ratio to the clean ones': median "
+        f"over {result.sharpness_pictures} test pictures as in the first table above. 1 is as sharp, less is "
+        "smoother, more is noise that was left or detail that was made up.",
     ]
 
 
@@ -249,11 +280,13 @@ def _draw_curves(result: StudyResult) -> Figure:
     """Draw validation PSNR over the steps, a line for each form."""
     figure = _figure(figsize=(7, 4))
     axes = figure.subplots()
+    axes.set_title(", ".join(result.study.seed.noise), fontsize=9)
     for name, form in result.forms.items():
-        steps, decibels = zip(*form.curve(), strict=True) if form.curve() else ((), ())
+        points = form.curve(result.study.seed.noise)
+        steps, decibels = zip(*points, strict=True) if points else ((), ())
         axes.plot(steps, decibels, marker=".", label=f"{name} ({form.recipe.name})")
     axes.set_xlabel("steps")
-    axes.set_ylabel("PSNR on validation pictures, mean of the recipe's noises, dB")
+    axes.set_ylabel("PSNR on validation pictures, dB")
     axes.grid(alpha=0.3)
     axes.legend()
     return figure
@@ -272,7 +305,7 @@ def _draw_pictures(result: StudyResult) -> Figure:
             shown = np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values
             axis.imshow(np.clip(shown, 0, 1), interpolation="nearest")
             axis.set_axis_off()
-            axis.set_title(name if name != "clean" else f"{name}: {label}", fontsize=6)
+            axis.set_title(name if name != "clean" else f"{label}\n{name}", fontsize=6)
     return figure
 
 

@@ -12,13 +12,30 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, WeightAveraging
+from torch import Tensor
 
 from grainless.errors import TrainingError
 from grainless.picture import Metadata, Picture, write_picture
 from grainless.training.task import SupervisedTask
 
 logger = logging.getLogger("grainless")
+
+
+class AverageOfWeights(WeightAveraging):
+    """Validates and keeps an exponential moving average of the weights (Polyak, Juditsky 1992).
+
+    The decay begins low, at step n it is at most (1 + n) / (10 + n), so that the average of a short run is
+    not that of its first steps. Buffers are those of the network itself: statistics of norms are averages
+    already, and averaged once more they would lag behind the weights that were trained with newer ones.
+    """
+
+    def __init__(self, decay: float) -> None:
+        def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+            held = min(decay, (1 + int(count)) / (10 + int(count)))
+            return averaged.lerp(current, 1 - held)
+
+        super().__init__(use_buffers=False, avg_fn=average)
 
 
 class RunClock(Callback):

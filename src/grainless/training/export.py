@@ -117,7 +117,7 @@ def _load_run(run: Path) -> _Trained:
     if checkpoint is None:
         raise TrainingError(
             f"{run} holds no checkpoint yet",
-            remedy=f"Go on with `grainless train {recipe.name} -o {run} --resume`",
+            remedy="Go on with its training, by the command that began it and --resume",
         )
     net = build_net(recipe.net.name, recipe.net.settings)
     state = read_checkpoint(checkpoint)
@@ -269,7 +269,7 @@ def _check_half_cost(reference: Sequence[float], scores: Sequence[float]) -> Non
 def _scores(trained: _Trained, values: Sequence[float]) -> list[Score]:
     """Return the card's scores on the validation crops."""
     pictures = len(trained.patches) // len(trained.patches.noises)
-    side, raw = trained.recipe.data.validation_patch, trained.recipe.data.raw_noise == 1
+    side, raw = trained.patches.side, trained.recipe.data.raw_noise == 1
     return [
         Score(
             data=f"validation: centre crops of {side} pixels from {pictures} pictures",
@@ -288,10 +288,10 @@ def _card(trained: _Trained, radius: int, *, name: str, half: bool) -> ModelCard
     What the recipe says of licence and pictures holds for its own pictures; with others nothing is claimed.
     """
     recipe, net = trained.recipe, trained.net
-    folders = Counter(
-        name.split("/")[0] if "/" in name else trained.data["folder"] for name in trained.data["training"]
-    )
-    own_pictures = set(folders) <= set(recipe.card.sources)
+    files = trained.data["training"]
+    folders = Counter(file.split("/")[0] if "/" in file else trained.data["folder"] for file in files)
+    # A folder of that name elsewhere may hold other pictures: only all of them together are the recipe's.
+    own_pictures = set(folders) == set(recipe.card.sources) and all("/" in file for file in files)
     return ModelCard(
         name=name,
         description=recipe.description,
@@ -301,7 +301,11 @@ def _card(trained: _Trained, radius: int, *, name: str, half: bool) -> ModelCard
         receptive_radius=radius,
         noise=[section.spec for section in recipe.noise],
         training_data=[
-            TrainingData(name=folder, licence=recipe.card.sources.get(folder, "not stated"), pictures=count)
+            TrainingData(
+                name=folder,
+                licence=recipe.card.sources[folder] if own_pictures else "not stated",
+                pictures=count,
+            )
             for folder, count in sorted(folders.items())
         ],
         licence=recipe.card.licence if own_pictures else "not stated",

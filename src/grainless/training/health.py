@@ -37,7 +37,7 @@ class TrainingHealth(Callback):
     def __init__(self) -> None:
         self.findings: dict[str, str] = {}
         self._right: float | None = None
-        self._change = self._noise = 0.0
+        self._changes: dict[int, list[tuple[float, float]]] = {}
         self._median: list[float] | None = None
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
@@ -48,14 +48,17 @@ class TrainingHealth(Callback):
 
     def on_validation_epoch_start(self, *_: Any) -> None:
         """Begin to count changes."""
-        self._change = self._noise = 0.0
+        self._changes = {}
 
     def on_validation_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        """Count how much of the noise the answers, which `validation_step` returns, change."""
-        self._change += float((outputs - batch["noisy"]).abs().mean())
-        self._noise += float((batch["clean"] - batch["noisy"]).abs().mean())
+        """Count how much the answers, which `validation_step` returns, change, and how much the noise did."""
+        sizes = [
+            (other - batch["noisy"]).abs().mean(dim=(1, 2, 3)).tolist() for other in (outputs, batch["clean"])
+        ]
+        for kind, *size in zip(batch["noise"].tolist(), *sizes, strict=True):
+            self._changes.setdefault(kind, []).append((size[0], size[1]))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say what was found since the last validation."""
@@ -82,10 +85,16 @@ class TrainingHealth(Callback):
                 f"the discriminator has won: it is right in {self._right:.0%} of its verdicts, and teaches "
                 "the generator nothing; lower adversary.rate, or adversary.settings.width"
             )
-        if self._noise > 0 and self._change < UNCHANGED * self._noise:
+        unchanged = [
+            f"{patches.noises[kind]} {change / noise:.1%}"
+            for kind, sizes in sorted(self._changes.items())
+            if (noise := sum(size for _, size in sizes)) > 0
+            and (change := sum(size for size, _ in sizes)) < UNCHANGED * noise
+        ]
+        if unchanged:
             found["identity"] = (
-                f"the network gives its input back, it changes {self._change / self._noise:.1%} as much as "
-                "the noise did; train longer, or raise optimiser.rate"
+                f"the network gives its input back, it changes so much of the noise: {', '.join(unchanged)}; "
+                "train longer, raise optimiser.rate, or take the loss l1"
             )
         behind = [
             f"{noise} {float(metrics[f'psnr/{noise}']):.2f} dB against {level:.2f}"

@@ -188,8 +188,8 @@ def resized(picture: NDArray[np.uint8], side: int | None) -> NDArray[Any]:
 
 
 def widen(patch: Values, channels: Any) -> Values:
-    """Turn one channel into three equal ones where the recipe takes any picture."""
-    return np.repeat(patch, 3, axis=2) if channels == "any" and patch.shape[2] == 1 else patch
+    """Turn one channel into three equal ones unless the recipe is for gray pictures."""
+    return np.repeat(patch, 3, axis=2) if channels != 1 and patch.shape[2] == 1 else patch
 
 
 def as_batch_item(noisy: Values, clean: Values, levels: NDArray[np.float32]) -> Batch:

@@ -63,7 +63,7 @@ class DataSection(_Section):
     kind: Literal["pictures", "faces", "pairs"] = "pictures"
     """A folder of clean pictures, the csv of FER2013, or a folder with one of noisy and one of clean ones."""
     pairs: tuple[str, str] = ("noisy", "clean")
-    """Names of these two folders, for the kind `pairs`."""
+    """These two folders, or the names of their pictures with a star, for the kind `pairs`."""
     split: Literal["official", "random"] = "official"
     """How faces are shared out: by their Usage, or 80/20 at random with seed 42."""
     channels: Literal["any", 1, 3] = "any"

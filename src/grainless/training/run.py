@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import multiprocessing
 import os
 import sys
 import warnings
@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+from filelock import FileLock, Timeout
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader, default_collate
 
 from grainless.errors import OutputExistsError, TrainingError
 from grainless.training.adversarial import build_task
 from grainless.training.callbacks import (
+    AverageOfWeights,
     PictureCount,
     RollBack,
     RunClock,
@@ -54,6 +56,8 @@ from grainless.training.sources import (
     describe_source,
     open_source,
     read_json,
+    report_faults,
+    write_json,
     write_split,
 )
 from grainless.training.starting import load_exported, read_start, settle_norms, write_start
@@ -64,6 +68,8 @@ logger = logging.getLogger("grainless")
 
 RECIPE_FILE, SUMMARY_FILE = "recipe.json", "summary.json"
 LAST, BEST = "last.ckpt", "best.ckpt"
+LOCK = ".lock"
+"""Held by the training that is at work in a run folder."""
 SETTLING_BATCHES = 16
 """So many batches tell a network that was taken over the statistics of its norms."""
 HARMLESS = (
@@ -129,21 +135,53 @@ def train_run(
     check_data(data, resolved)
     if _leads() and not options.resume:
         _open_folder(resolved, output)
+    with _alone_in(output):
+        summary = _carry_out(task, data, output, options)
+    if not _leads():
+        # This process was started by the first one to share the work; what follows is the first one's.
+        sys.exit(0)
+    return summary
+
+
+@contextmanager
+def _alone_in(output: Path) -> Iterator[None]:
+    """Hold the run folder for one training and those that share its work; TrainingError if it is taken."""
+    if not _leads():
+        yield
+        return
+    # The system lets go of it when the process ends, however that happens.
+    lock = FileLock(output / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise TrainingError(
+            f"Another training is at work in {output}", remedy="Wait for its end, or train in another folder"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _carry_out(task: SupervisedTask, data: Path, output: Path, options: RunOptions) -> dict[str, Any]:
+    """Decode the pictures, train, and write the summary."""
     with decoding_bar() as progress:
-        source = open_source(data, resolved, output, limit=options.limit_train, progress=progress)
+        source = open_source(data, task.recipe, output, limit=options.limit_train, progress=progress)
     if _leads():
         describe_source(source, data)
         write_split(source, output, data=data, resume=options.resume)
         if options.start_from is not None:
             write_start(output, options.start_from)
+        if not options.resume:
+            report_faults(source, data)
+        # Until this part ends, nothing says how far the run is: a part that is killed leaves no summary.
+        (output / SUMMARY_FILE).unlink(missing_ok=True)
     # A run that was killed before its first checkpoint begins once more.
     if not (output / LAST).is_file() and (start := read_start(output)) is not None:
         _start_from(start, task, source)
     summary = _fit(task, source, output, options)
-    if not _leads():
-        # This process was started by the first one to share the work; what follows is the first one's.
-        sys.exit(0)
-    (output / SUMMARY_FILE).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    if _leads():
+        write_json(output / SUMMARY_FILE, summary)
     return summary
 
 
@@ -160,6 +198,11 @@ def _start_from(model: str, task: SupervisedTask, source: TrainingSource) -> Non
     ]
     settle_norms(task.net, batches)
     logger.info("The weights of %s were taken over", model)
+
+
+def _start_method() -> str:
+    """Return how workers are started: by forks of a clean process where the system has them."""
+    return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 def _leads() -> bool:
@@ -227,20 +270,30 @@ def _resolve(recipe: str | Path, output: Path, *, changes: Sequence[str], resume
         raise TrainingError(
             "A resumed run keeps its recipe", got=f"--set {' '.join(changes)}", remedy="Leave out --set"
         )
-    return load_run_recipe(output)
+    kept = load_run_recipe(output)
+    if Path(recipe).stem != kept.name:
+        logger.warning(
+            "The run in %s goes on by its own recipe, %s, and not by %s", output, kept.name, recipe
+        )
+    return kept
 
 
 def _open_folder(recipe: Recipe, output: Path) -> None:
     """Make the run folder with the recipe in it; one in which no training began is taken over."""
     if output.exists() and not output.is_dir():
         raise OutputExistsError(f"{output} is a file", expected="a folder for the run")
-    if output.is_dir() and {entry.name for entry in output.iterdir()} - {RECIPE_FILE, DATA_FILE, PIXELS}:
+    if output.is_dir() and {entry.name for entry in output.iterdir()} - {
+        RECIPE_FILE,
+        DATA_FILE,
+        PIXELS,
+        LOCK,
+    }:
         raise OutputExistsError(
             f"The run folder {output} is not empty",
             remedy="Pass --resume to go on with the run in it, or another folder",
         )
     output.mkdir(parents=True, exist_ok=True)
-    (output / RECIPE_FILE).write_text(recipe.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_json(output / RECIPE_FILE, recipe.model_dump(mode="json"))
 
 
 def _callbacks(recipe: Recipe, output: Path, clock: RunClock) -> list[Callback]:
@@ -254,7 +307,7 @@ def _callbacks(recipe: Recipe, output: Path, clock: RunClock) -> list[Callback]:
         FinalCheckpoint(output / LAST),
     ]
     if recipe.optimiser.ema > 0:
-        callbacks.append(EMAWeightAveraging(decay=recipe.optimiser.ema))
+        callbacks.append(AverageOfWeights(recipe.optimiser.ema))
     return callbacks
 
 
@@ -337,7 +390,7 @@ def _loaders(
             batch_sampler=batches,
             num_workers=workers,
             prefetch_factor=4 if workers else None,
-            multiprocessing_context="forkserver" if workers else None,
+            multiprocessing_context=_start_method() if workers else None,
             persistent_workers=workers > 0,
             worker_init_fn=start_worker,
         ),

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from grainless.atomic import replace_file
 from grainless.datasets import (
     PictureRequirement,
     PixelStore,
@@ -23,7 +25,9 @@ from grainless.datasets import (
     store_faces,
     store_pairs,
     store_pixels,
+    take_evenly,
 )
+from grainless.doctor import KINDS, check_store
 from grainless.errors import DataError, TrainingError
 from grainless.training.recipe import DataSection, Recipe
 
@@ -126,13 +130,13 @@ def _shared_out(
     """Decide which pictures are trained on, validated on and left for tests."""
     if section.kind == "faces":
         faces = split_faces(store.names, split=section.split)
-        training, validation, test = _thinned(faces.training, limit), faces.validation, faces.test
+        training, validation, test = take_evenly(faces.training, limit), faces.validation, faces.test
     else:
         test = pick_by_hash(store.names, section.test_share)
         rest = sorted(set(store.names) - set(test))
         training, validation = split_names(rest, listed=section.validation, share=section.validation_share)
     position = {name: i for i, name in enumerate(store.names)}
-    parts = (training, _thinned(validation, section.validation_limit), test)
+    parts = (training, take_evenly(validation, section.validation_limit), test)
     return TrainingSource(store, noisy, *([position[name] for name in part] for part in parts))
 
 
@@ -142,13 +146,6 @@ def pick_by_hash(names: Sequence[str], share: float) -> list[str]:
     return [name for name in names if int.from_bytes(salted[name][:8], "big") < share * 2**64]
 
 
-def _thinned(names: Sequence[str], limit: int | None) -> list[str]:
-    """Return at most `limit` of the names, at even steps."""
-    if limit is None or limit >= len(names):
-        return list(names)
-    return [names[i * len(names) // limit] for i in range(limit)]
-
-
 def describe_source(source: TrainingSource, data: Path) -> None:
     """Log how many pictures there are, and which were skipped and why."""
     for skipped in source.store.skipped:
@@ -156,11 +153,27 @@ def describe_source(source: TrainingSource, data: Path) -> None:
     logger.info("%d pictures from %s, %d skipped", len(source.store), data, len(source.store.skipped))
 
 
+def report_faults(source: TrainingSource, data: Path) -> None:
+    """Warn of what the quick check of the data finds at fault: a line for each kind, with one picture of it.
+
+    Nothing is left out of the training: that is for whoever knows the pictures to decide.
+    """
+    parts = {part: getattr(source, part) for part in PARTS}
+    report = check_store(source.store, noisy=source.noisy, name=str(data), parts=parts)
+    for kind, findings in groupby(report.faults, key=lambda finding: finding.kind):
+        first, *more = findings
+        others = f", and {len(more)} more" if more else ""
+        about = KINDS[kind]
+        logger.warning("%s: %s, %s%s. %s", about.title, first.file, first.found, others, about.remedy)
+    if report.faults:
+        logger.warning("`grainless check-data %s` looks further", data)
+
+
 def write_split(source: TrainingSource, output: Path, *, data: Path, resume: bool) -> None:
-    """Write which pictures the run trains on, validates on and skipped; a resumed run keeps them."""
-    before = load_run_data(output) if resume and (output / DATA_FILE).is_file() else {}
-    if before:
+    """Write which pictures the run trains on, validates on and skipped; a resumed run must have the same."""
+    if resume and (output / DATA_FILE).is_file():
         check_same_pictures(source, output)
+        return
     content = {
         "version": 1,
         "folder": data.resolve().name,
@@ -168,15 +181,14 @@ def write_split(source: TrainingSource, output: Path, *, data: Path, resume: boo
         **_named_parts(source),
         "skipped": [vars(skipped) for skipped in source.store.skipped],
     }
-    kept = {key: before[key] for key in (START,) if key in before}
-    (output / DATA_FILE).write_text(json.dumps(content | kept, indent=1) + "\n", encoding="utf-8")
+    write_json(output / DATA_FILE, content)
 
 
 def check_same_pictures(source: TrainingSource, output: Path) -> None:
     """Raise TrainingError unless the pictures are those that the run in `output` began with."""
     before, parts = load_run_data(output), _named_parts(source)
     others = any(before.get(part, []) != names for part, names in parts.items())
-    if others or before.get("checksum", checksum(source)) != checksum(source):
+    if others or ("checksum" in before and before["checksum"] != checksum(source)):
         got = f"{len(source.training)} for training and {len(source.validation)} for validation, not the same"
         raise TrainingError(
             "A resumed run needs the pictures that it began with",
@@ -202,6 +214,11 @@ def checksum(source: TrainingSource) -> str:
 def load_run_data(run: Path) -> dict[str, Any]:
     """Return what a run trains on, validates on and skipped; raises TrainingError where that is missing."""
     return read_json(run / DATA_FILE)
+
+
+def write_json(file: Path, table: Mapping[str, Any]) -> None:
+    """Write a table into a file of the run folder, whole or not at all."""
+    replace_file(file, (json.dumps(table, indent=1) + "\n").encode())
 
 
 def read_json(file: Path) -> dict[str, Any]:

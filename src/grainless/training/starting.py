@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,15 +16,14 @@ from grainless.model_file import HALF_SUFFIX, find_model, read_model
 from grainless.nets import PictureNet
 from grainless.nets.blocks import ResidualBlock
 from grainless.training.patches import Batch
-from grainless.training.sources import DATA_FILE, START, load_run_data
+from grainless.training.sources import DATA_FILE, START, load_run_data, write_json
 
 
 def write_start(run: Path, model: str | Path) -> None:
     """Note in the data of a run which model it begins with; raises ModelError for what is none."""
     card = read_model(find_model(model)).card
     start = {"model": str(model), "name": card.name, "checksum": card.checksum}
-    content = load_run_data(run) | {START: start}
-    (run / DATA_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_json(run / DATA_FILE, load_run_data(run) | {START: start})
 
 
 def read_start(run: Path) -> str | None:
