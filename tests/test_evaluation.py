@@ -445,7 +445,9 @@ def test_what_a_source_must_not_yield_is_refused(pixels, message):
 
 
 def test_what_is_neither_folder_nor_source_is_refused(rng):
-    with pytest.raises(InputError, match="no pictures to measure on; got list; expected a folder, or a"):
+    with pytest.raises(
+        InputError, match="no pictures to measure on; got list; expected a folder, recorded pairs, or a"
+    ):
         evaluate([rng.random((9, 9))], ["clean"], methods=[])
 
 

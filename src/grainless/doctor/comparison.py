@@ -26,10 +26,9 @@ SURE, LIKELY = (1.5, 1.0, 0.8, 3.0), (1.25, 0.3, 0.6, 6.0)
 """What makes a picture the noisier one surely, and likely.
 
 So many times the noise of the other and so many levels on top, in such a share of the flat blocks, and the
-two pictures differ by no more than so many times that noise. Swapped on purpose, 9 in 10 pairs of gaussian:5
-to gaussian:25, poisson:30 and camera:0.5 are sure, and 87 of the 100 pairs of PolyU are likely. In pairs as
-they should be, JPEG as noise is what deceives: it takes away weak noise of the clean picture. As it takes
-away detail too, it differs by more; the blocks that it leaves tell the rest.
+two pictures differ by no more than so many times that noise. In pairs as they should be, JPEG as noise is
+what deceives: it takes away weak noise of the clean picture. As it takes away detail too, it differs by
+more; the blocks that it leaves tell the rest.
 """
 
 
