@@ -56,9 +56,9 @@ class FormResult:
     def curve(self, noises: Sequence[str]) -> list[tuple[int, float]]:
         """Return step and validation PSNR in dB, the mean over these noises, at each validation."""
         points: dict[int, float] = {}
-        parts = sorted(self.run.glob("csv/part-*"), key=lambda part: int(part.name.removeprefix("part-")))
-        for part in parts:
-            with (part / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        files = self.run.glob("csv/part-*/metrics.csv")
+        for path in sorted(files, key=lambda path: int(path.parent.name.removeprefix("part-"))):
+            with path.open(newline="", encoding="utf-8") as file:
                 rows = [row for row in csv.DictReader(file) if row.get("psnr")]
             # What a part does again, as the one before was killed, is what the weights come from.
             points |= {
