@@ -244,9 +244,9 @@ def test_a_form_that_had_more_time_is_said(tmp_path, monkeypatch):
         "tiny", data=data, output=out, command="grainless ...", options=ReproduceOptions(max_minutes=1e-6)
     )
     page = (out / "tiny.md").read_text(encoding="utf-8")
-    assert "with the improved form trained before" in page
-    assert "    grainless train tiny-improved --resume --max-minutes 2e-06 ..." in page
-    assert "with the faithful form" not in page
+    assert "after the improved form was trained longer" in page
+    assert "    grainless train tiny-improved --data p -o runs/tiny-improved --max-minutes 2e-06\n" in page
+    assert "after the faithful form" not in page
 
 
 @pytest.mark.slow

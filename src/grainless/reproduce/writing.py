@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from grainless.errors import MissingExtraError
 from grainless.evaluation import Evaluation, Row
 from grainless.reproduce.forms import FormResult
 from grainless.reproduce.study import Study
+from grainless.training.sources import load_run_data
 from grainless.version import __version__
 
 if TYPE_CHECKING:
@@ -135,8 +137,10 @@ def _longer(result: StudyResult) -> list[str]:
     for name, form in result.forms.items():
         limit = form.summary["max_minutes"]
         if form.cut and limit is not None and limit != result.max_minutes:
-            lines += ["", f"with the {name} form trained before, in this run's folder, by", ""]
-            lines += [f"    grainless train {form.recipe.name} --resume --max-minutes {limit:g} ..."]
+            words = ["grainless", "train", form.recipe.name, "--data", load_run_data(form.run)["folder"]]
+            words += ["-o", f"runs/{form.run.name}", "--max-minutes", f"{limit:g}"]
+            lines += ["", f"after the {name} form was trained longer, in the folder of the study, by", ""]
+            lines += [f"    {shlex.join(words)}"]
     return lines
 
 
