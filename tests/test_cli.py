@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from typer.testing import CliRunner, Result
 
 from grainless import __version__
 from grainless.cli import app
+from grainless.cli.console import bar, stderr
 from grainless.denoiser import Denoiser
 from grainless.noise import corrupt, parse_noise, seed_for
 from grainless.picture import Metadata, Picture, read_picture, write_picture
@@ -252,6 +254,13 @@ def test_ctrl_c_stops_with_what_was_done(
     assert files_below(tmp_path / "out") == ["a.png"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_after_the_last_step_of_a_bar_is_not_lost() -> None:
+    with pytest.raises(KeyboardInterrupt), bar(stderr()) as show:  # noqa: PT012  # it is raised at the end
+        show("working", 1, 1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 def test_a_real_ctrl_c_leaves_whole_files_only(tmp_path: Path, model: Path) -> None:
@@ -424,7 +433,12 @@ def test_ctrl_c_in_training_says_how_to_go_on(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(logging.getLogger("grainless"), "handlers", [])
     result = run("train", "universal", "--data", tmp_path, "-o", tmp_path / "run")
     assert result.exit_code == 130
-    assert f"grainless train universal --data {tmp_path} -o {tmp_path / 'run'} --resume" in result.stderr
+    command = f"grainless train universal --data {tmp_path} -o {tmp_path / 'run'} --resume"
+    assert f"{command}\n" in result.stderr
+    result = run(
+        "train", "universal", "--data", tmp_path, "-o", tmp_path / "run", "--limit-train", 7, "--devices", 2
+    )
+    assert f"{command} --limit-train 7 --devices 2\n" in result.stderr
 
 
 def fake_study(monkeypatch: pytest.MonkeyPatch, carry_out: Callable[..., None]) -> None:

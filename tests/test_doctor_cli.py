@@ -60,12 +60,12 @@ def test_json_is_all_that_stdout_holds(folder: Path) -> None:
     assert result.exit_code == 1
     content = json.loads(result.stdout)
     assert (content["version"], content["path"], content["pictures"]) == (1, str(folder), 12)
-    assert [(entry["file"], entry["kind"], entry["severity"]) for entry in content["faults"]] == [
+    assert [(entry["file"], entry["kind"], entry["severity"]) for entry in content["findings"]] == [
         ("grainy.png", "noisy", "fault"),
         ("low.jpg", "jpeg", "note"),
     ]
     quick = json.loads(run(folder, "--json", "--quick").stdout)
-    assert quick["faults"] == []
+    assert quick["findings"] == []
 
 
 def test_long_lists_are_cut_unless_all_are_asked_for(tmp_path: Path) -> None:
@@ -76,9 +76,9 @@ def test_long_lists_are_cut_unless_all_are_asked_for(tmp_path: Path) -> None:
     assert f"Of one single value (fault, {LISTED + 3}):" in short.stdout
     assert "  and 3 more; --all lists them\n" in short.stdout
     assert "22.png" not in short.stdout
-    assert "  22.png: all values are 22\n" in whole.stdout
+    assert "  22.png: all pixels are 22\n" in whole.stdout
     assert "more;" not in whole.stdout
-    assert len(json.loads(run(root, "--json").stdout)["faults"]) == LISTED + 3
+    assert len(json.loads(run(root, "--json").stdout)["findings"]) == LISTED + 3
 
 
 def test_options_reach_the_check(tmp_path: Path) -> None:

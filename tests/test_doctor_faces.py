@@ -75,7 +75,8 @@ def test_good_faces_give_nothing_and_bytes_are_told(tmp_path: Path) -> None:
     report = check_faces(str(file), progress=lambda *step: steps.append(step))
     assert report.findings == ()
     assert report.pictures == 12
-    assert steps[-1] == (file.stat().st_size, file.stat().st_size)
+    assert steps[-13] == (file.stat().st_size, file.stat().st_size)
+    assert steps[-12:] == [(number, 12) for number in range(1, 13)]
 
 
 def test_damage_is_found_and_the_faces_before_it_are_checked(planted: Path) -> None:

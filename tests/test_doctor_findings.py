@@ -46,7 +46,7 @@ def test_the_json_form_holds_everything_that_was_promised() -> None:
         "version": JSON_VERSION,
         "path": "folder",
         "pictures": 2,
-        "faults": [
+        "findings": [
             {
                 "file": "b",
                 "kind": "leak",
@@ -57,4 +57,4 @@ def test_the_json_form_holds_everything_that_was_promised() -> None:
             }
         ],
     }
-    assert Report("empty", 0, ()).as_json()["faults"] == []
+    assert Report("empty", 0, ()).as_json()["findings"] == []

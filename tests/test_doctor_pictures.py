@@ -49,7 +49,11 @@ def test_small_blank_and_gray_pictures(tmp_path: Path) -> None:
     }
     assert told(save(tmp_path / "edge.png", scene(0)[:96])) == {}
     plain = np.full((100, 100, 3), 7, np.uint8)
-    assert told(save(tmp_path / "blank.png", plain)) == {"blank": "all values are 7"}
+    assert told(save(tmp_path / "blank.png", plain)) == {"blank": "all pixels are 7, 7, 7"}
+    plain[..., 0] = 200
+    assert told(save(tmp_path / "red.png", plain)) == {"blank": "all pixels are 200, 7, 7"}
+    plain[50, 50] = 7
+    assert "blank" not in told(save(tmp_path / "dot.png", plain))
     gray = scene(0, channels=1).repeat(3, axis=2)
     assert told(save(tmp_path / "gray.png", gray)) == {"gray-in-colour": "its three channels are equal"}
     assert set(told(save(tmp_path / "both.png", gray[:50]), quick=True)) == {"too-small", "gray-in-colour"}

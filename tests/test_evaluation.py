@@ -311,7 +311,7 @@ def test_parts_that_cannot_be_compared_are_refused(folder):
     data = dataclasses.replace(result.data, checksum="00")
     for part, message in [
         (changed(stamp="else"), "different protocols cannot stand in one table; got file-8bit"),
-        (changed(seed=4), "different seeds cannot stand in one table; got 0 and 4"),
+        (changed(seed=4), "different noise seeds cannot stand in one table; got 0 and 4"),
         (changed(data=data), r"different pictures .* photos \(00\)"),
         (changed(methods=(other,)), "Two different methods are called median"),
         (changed(rows=(row,)), r"noisy on gaussian:25 was measured twice.* and 1.000 dB"),
@@ -320,6 +320,12 @@ def test_parts_that_cannot_be_compared_are_refused(folder):
             merge([result, part])
     with pytest.raises(InputError, match="no results to merge"):
         merge([])
+
+
+def test_the_same_pictures_in_a_renamed_folder_are_the_same(folder):
+    result = evaluate(folder, ["gaussian:25"], methods=["median"])
+    renamed = dataclasses.replace(result, data=dataclasses.replace(result.data, name="elsewhere"))
+    assert merge([result, renamed]).rows == result.rows
 
 
 # ---- sources and float protocols

@@ -65,7 +65,7 @@ def test_each_protocol_has_a_table_and_a_file_of_its_own(folder, tmp_path):
     for protocol in (AWGN_LITERATURE, FILE_8BIT):
         found = load(tmp_path / "new" / f"scores.v1-{protocol.name}.json")
         assert found.stamp == protocol.stamp
-        assert f"--protocol {protocol.name}" in found.runs[0].command
+        assert found.runs[0].command.endswith("--protocol awgn-literature --protocol file-8bit")
         assert len(found.rows) == 2
     text = (tmp_path / "s.md").read_text()
     assert text.strip() == result.stdout.strip()
@@ -102,7 +102,40 @@ def test_further_metrics_are_shown_and_written(folder, tmp_path):
     assert f"median on gaussian:25 {left:.2f}" in result.stdout
     assert content["rows"][1]["mean"]["ms_ssim"] is None  # the pictures are too small
     assert "MS-SSIM" not in result.stdout
+    assert "no ms_ssim: under file-8bit every picture is too small for it" in result.stderr
+    assert "no noise_left" not in result.stderr
     assert "--metric noise_left --metric ms_ssim" in content["runs"][0]["command"]
+
+
+def test_a_folder_of_results_has_the_numbers_also_where_they_go_elsewhere_too(folder, tmp_path):
+    result = evaluate(folder, "-o", tmp_path / "out", "--json", tmp_path / "s.json")
+    assert result.exit_code == 0, result.stderr
+    assert files(tmp_path / "out") == ["report.html", "report.md", "results.json"]
+    assert (tmp_path / "out" / "results.json").read_bytes() == (tmp_path / "s.json").read_bytes()
+
+
+def test_a_page_of_two_protocols_names_one_command_that_makes_it(folder, tmp_path):
+    names = ("file-8bit", "mahanveisi-fer2013")
+    result = evaluate(
+        folder, *(word for name in names for word in ("--protocol", name)), "-o", tmp_path / "o"
+    )
+    assert result.exit_code == 0, result.stderr
+    runs = {load(tmp_path / "o" / f"results-{name}.json").runs for name in names}
+    [[run]] = runs
+    assert f"--protocol file-8bit --protocol mahanveisi-fer2013 -o {tmp_path / 'o'}" in run.command
+    assert (tmp_path / "o" / "report.html").read_text(encoding="utf-8").count("grainless evaluate") == 1
+
+
+def test_a_file_is_not_written_twice_nor_over_what_is_read(folder, tmp_path):
+    result = evaluate(folder, "--json", tmp_path / "s", "--markdown", tmp_path / "." / "s")
+    assert (result.exit_code, files(tmp_path)) == (2, [])
+    assert "is to be written twice; name another file" in result.stderr.lower().replace(". ", "; ")
+    evaluate(folder, "--json", tmp_path / "s.json")
+    before = (tmp_path / "s.json").read_bytes()
+    page = run("report", tmp_path / "s.json", "-o", tmp_path / "s.json")
+    assert page.exit_code == 2
+    assert "s.json is a file to read" in page.stderr
+    assert (tmp_path / "s.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -125,3 +158,8 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(folder, tmp_p
     assert result.exit_code == 2
     assert "s-awgn-literature.json cannot be written" in result.stderr
     assert files(tmp_path) == []
+    (tmp_path / "file").touch()
+    result = evaluate(folder, "-o", tmp_path / "file")
+    assert result.exit_code == 2
+    assert "cannot be written" in result.stderr
+    assert not result.stdout

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from grainless.cli import app
 from grainless.errors import InputError, MissingExtraError
 from grainless.evaluation import Data, Evaluation, MethodInfo, PictureScores, Row, Run, compare
+from grainless.evaluation.comparing import FEWEST
 from grainless.metrics import FILE_8BIT, GOLBAR, Scores, mean_scores
 
 
@@ -99,12 +100,32 @@ def test_exact_matches_count_100_db_and_ties_are_counted():
     assert (found.won, found.tied) == pytest.approx((1 / 3, 1 / 3))
 
 
-def test_equal_differences_and_single_pictures_have_no_width():
-    one = compare(results([row("a", "clean", [30.0])]), results([row("b", "clean", [31.0])])).differences[0]
-    assert (one.mean, one.low, one.high, one.verdict) == (1.0, None, None, "not told apart")
-    same = compare(results([row("a", "clean", [30.0, 32])]), results([row("b", "clean", [31.0, 33])]))
+def test_few_pictures_tell_no_interval():
+    scores = [30.0 + number for number in range(FEWEST)]
+    for count, verdict in ((1, "not told apart"), (FEWEST - 1, "not told apart"), (FEWEST, "better")):
+        first, second = row("a", "clean", scores[:count]), row("b", "clean", [x + 1 for x in scores[:count]])
+        found = compare(results([first]), results([second])).differences[0]
+        assert (found.verdict, found.low is None) == (verdict, count < FEWEST)
+
+
+def test_equal_differences_have_no_width():
+    first, second = row("a", "clean", [30.0, 32] * 3), row("b", "clean", [31.0, 33] * 3)
+    same = compare(results([first]), results([second]))
     assert (same.differences[0].low, same.differences[0].high) == (1.0, 1.0)
     assert same.differences[0].verdict == "better"
+
+
+def test_one_method_out_of_two_files_has_two_names_in_the_table(tmp_path):
+    files = []
+    for name, psnr in (("a", 30.0), ("b", 31.0)):
+        results([row("same", "clean", [psnr] * 6)]).save(tmp_path / f"{name}.json")
+        files.append(str(tmp_path / f"{name}.json"))
+    table = CliRunner().invoke(app, ["compare", *files, "--method", "same"]).stdout
+    assert "| noise | measure | A: same | B: same |" in table
+    assert "| B: same is |" in table
+    alone = CliRunner().invoke(app, ["compare", files[0], "--method", "same"])
+    assert alone.exit_code == 2
+    assert "cannot be compared with itself; got same; expected a second --method, or B.json" in alone.stderr
 
 
 def test_ssim_is_compared_too():

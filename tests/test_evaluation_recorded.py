@@ -18,11 +18,13 @@ from grainless.evaluation import (
     RECORDED,
     Method,
     RecordedPairs,
+    compare,
     evaluate,
     make_examples,
     pick_examples,
 )
-from grainless.metrics import AWGN_LITERATURE, SINAARABI, Protocol
+from grainless.metrics import AWGN_LITERATURE, SINAARABI
+from grainless.report import markdown_table
 
 Pixels = NDArray[np.uint8]
 
@@ -62,11 +64,26 @@ def test_the_noisy_pictures_are_those_of_the_files(folder: Path) -> None:
     assert result.row("half", RECORDED).exact == 1
 
 
-@pytest.mark.parametrize("protocol", [SINAARABI, AWGN_LITERATURE], ids=lambda protocol: protocol.name)
-def test_other_protocols_see_the_same_pictures(folder: Path, protocol: Protocol) -> None:
-    result = evaluate(pairs_in(folder), methods=[HALF], protocol=protocol)
+def test_other_protocols_see_the_same_pictures(folder: Path) -> None:
+    result = evaluate(pairs_in(folder), methods=[HALF], protocol=SINAARABI)
     for number, picture in enumerate(result.row("noisy", RECORDED).pictures):
         assert picture.scores.mae == pytest.approx((number + 1) / 255, rel=1e-5)
+
+
+def test_a_protocol_of_noise_that_no_file_holds_is_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"clipped when they were saved; got the protocol awgn-literature"):
+        evaluate(pairs_in(folder), methods=[HALF], protocol=AWGN_LITERATURE)
+
+
+def test_no_seed_is_kept_or_shown_where_nothing_is_drawn(folder: Path) -> None:
+    one, other = (evaluate(pairs_in(folder), methods=[HALF], seed=seed) for seed in (0, 1))
+    assert one.seed == other.seed == 0
+    assert not one.drawn
+    assert one.methods[0].about == "as recorded"
+    compare(one, other, methods=("half", "noisy"))
+    text = markdown_table([one])
+    assert "- Noise as recorded; pictures' checksum" in text
+    assert "seed" not in text.lower().replace("--seed", "")
 
 
 def test_a_level_is_estimated_where_a_method_needs_one(folder: Path) -> None:

@@ -139,7 +139,7 @@ def test_data_sets_have_tables_of_their_own_and_parts_are_merged(result):
     assert "| clean | **100.00** / **1.0000** / **1.00e-10** | 60.00 / **1.0000** / 1.00e-06 |" in photos
     assert "grainless 0.1.0, 0.2.0" in photos
     assert "      grainless evaluate --data photos\n      more\n" in photos
-    with pytest.raises(InputError, match="different seeds"):
+    with pytest.raises(InputError, match="different noise seeds"):
         markdown_table([result, dataclasses.replace(result, seed=1)])
     with pytest.raises(InputError, match="no results to show"):
         markdown_table([])

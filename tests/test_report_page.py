@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import re
 import sys
@@ -15,8 +16,8 @@ from typer.testing import CliRunner
 
 from grainless.cli import app
 from grainless.errors import InputError, MissingExtraError
-from grainless.evaluation import evaluate, load, make_examples, pick_examples
-from grainless.metrics import AWGN_LITERATURE
+from grainless.evaluation import Method, evaluate, load, make_examples, pick_examples
+from grainless.metrics import AWGN_LITERATURE, SINAARABI
 from grainless.report import write_report
 from grainless.report.page import GAIN, LARGEST
 
@@ -121,10 +122,10 @@ def test_pictures_are_those_that_were_restored(written):
         expected = np.clip(128 + GAIN * removed, 0, 255)
         np.testing.assert_array_equal(page.images["removed by median5"][number], expected)
     words = " ".join(page.text)
-    assert (
-        f"won by {examples[0].pick.gain:.2f} dB" in words
-        or f"lost by {-examples[0].pick.gain:.2f} dB" in words
-    )
+    for pick in (example.pick for example in examples):
+        first, second = ("median5", "median") if pick.gain > 0 else ("median", "median5")
+        gap = f"{abs(pick.gain):.2f}"
+        assert f"{pick.picture}, {pick.noise}: {first} is {gap} dB ahead of {second}" in words
 
 
 def test_the_markdown_lies_beside_it(written):
@@ -133,7 +134,30 @@ def test_the_markdown_lies_beside_it(written):
     assert "| gaussian:15 |" in text
 
 
-def test_several_protocols_and_gray_floats_stand_on_one_page(folder, results, tmp_path):
+def test_gray_pictures_of_floats_are_shown(folder, tmp_path):
+    protocol = dataclasses.replace(SINAARABI, colour="gray")
+    result = evaluate(folder, ["gaussian:15"], methods=METHODS, protocol=protocol)
+    examples = make_examples(folder, result, pick_examples(result, "median5"), methods=METHODS)
+    write_report([result], tmp_path, examples=[examples])
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    small = next(number for number, example in enumerate(examples) if example.pick.picture == "a.png")
+    assert examples[small].noisy.dtype == np.float32
+    shown, noisy = page.images["noisy"][small], examples[small].noisy[..., 0]
+    assert shown.shape == noisy.shape == (40, 40)
+    np.testing.assert_array_equal(shown, np.rint(noisy * 255))
+
+
+def test_equal_answers_are_called_equal(folder, tmp_path):
+    same = Method("same", lambda pixels: pixels, takes_unclipped=True)
+    other = dataclasses.replace(same, name="other")
+    result = evaluate(folder, ["gaussian:15"], methods=[same, other])
+    picks = pick_examples(result, "other")
+    write_report([result], tmp_path, examples=[make_examples(folder, result, picks, methods=[same, other])])
+    words = " ".join(Page((tmp_path / "report.html").read_text(encoding="utf-8")).text)
+    assert "a.png, gaussian:15: other and same are equal" in words
+
+
+def test_several_protocols_stand_on_one_page(folder, results, tmp_path):
     other = evaluate(folder, NOISES[:1], methods=METHODS, protocol=AWGN_LITERATURE)
     write_report([results, other], tmp_path)
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))

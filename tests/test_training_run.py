@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from lightning.pytorch.callbacks import Callback
 
 import faces_csv
@@ -254,6 +255,22 @@ def test_two_trainings_cannot_share_a_folder(data, finished, tmp_path, add_callb
     assert len(found) == 4
 
 
+def test_a_folder_in_which_another_training_decodes_is_left_alone(data, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "recipe.json").write_text("that of the other", encoding="utf-8")
+    with FileLock(run / ".lock"), pytest.raises(TrainingError, match="Another training is at work in"):
+        tiny_runs.train(data, run)
+    assert (run / "recipe.json").read_text(encoding="utf-8") == "that of the other"
+
+
+def test_a_folder_with_other_files_stays_as_it_is(data, tmp_path):
+    (tmp_path / "photo.png").touch()
+    with pytest.raises(OutputExistsError, match="is not empty"):
+        tiny_runs.train(data, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -475,6 +492,11 @@ def test_resume_needs_a_run(data, tmp_path):
 def test_resume_keeps_its_recipe(data, finished, tmp_path, caplog):
     tiny_runs.train(data, shutil.copytree(finished[0], tmp_path / "run"), resume=True, recipe="other.toml")
     assert "goes on by its own recipe, nine, and not by other.toml" in caplog.text
+    caplog.clear()
+    mine = tmp_path / "mine.toml"
+    mine.write_text(tiny_runs.RECIPE.replace('"tiny"', '"nine"'), encoding="utf-8")
+    tiny_runs.train(data, shutil.copytree(finished[0], tmp_path / "again"), resume=True, recipe=mine)
+    assert "by its own recipe" not in caplog.text
     with pytest.raises(TrainingError, match=r"keeps its recipe; got --set schedule\.steps=10\. Leave out"):
         tiny_runs.train(data, finished[0], "schedule.steps=10", resume=True)
 

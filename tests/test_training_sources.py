@@ -98,6 +98,28 @@ def test_pairs_are_read_as_one(tmp_path, recipe):
     assert (again.read(2) == source.read(2)).all()
 
 
+def test_pairs_may_be_told_by_their_names(tmp_path, recipe, caplog):
+    data = tmp_path / "data"
+    for folder, ending in (("noisy", "real"), ("clean", "mean")):
+        source = tiny_runs.pictures(tmp_path / folder, count=4)
+        for path in source.rglob("*.png"):
+            target = data / f"{path.parent.name}{path.stem}_{ending}.png"
+            data.mkdir(exist_ok=True)
+            path.rename(target)
+    (data / "b1_mean.png").write_bytes((data / "b3_mean.png").read_bytes())
+    (data / "b1_real.png").write_bytes((data / "b3_real.png").read_bytes())
+    chosen = recipe(*PAIRS, 'data.pairs=["*_real.png", "*_mean.png"]')
+    check_data(data, chosen)
+    source = open_source(data, chosen, tmp_path / "run")
+    assert len(source.store) == 4
+    report_faults(source, data, pairs=chosen.data.pairs)
+    assert caplog.messages[-1] == (
+        f"`grainless check-data {data} --pairs '*_real.png' '*_mean.png'` looks further"
+    )
+    with pytest.raises(DataError, match=r"No picture in .*data is called \*_noisy\.png"):
+        check_data(data, recipe(*PAIRS, 'data.pairs=["*_noisy.png", "*_mean.png"]'))
+
+
 def test_a_split_is_written_and_read_again(tmp_path, recipe):
     data = tiny_runs.pictures(tmp_path / "p", count=20)
     source = open_source(data, recipe("data.test_share=0.3"), tmp_path / "run")

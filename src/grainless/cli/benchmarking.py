@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from grainless.cli.console import bar, check_place, stderr, writing
+from grainless.cli.console import bar, check_filters, check_places, stderr, writing
 from grainless.cli.pictures import Runtime
-from grainless.errors import InputError
 
 
 def benchmark(
@@ -75,10 +74,8 @@ def benchmark(
     )
     from grainless.benchmark.results import DEFAULT_SIZES
 
-    _check_filters(method or [])
-    for path in (json_file, markdown_file, plot_file):
-        if path is not None:
-            check_place(path)
+    check_filters(method or [])
+    check_places(*(path for path in (json_file, markdown_file, plot_file) if path is not None))
     if plot_file is not None:
         check_plotting(plot_file)
     settings = Settings(
@@ -114,12 +111,3 @@ def benchmark(
             draw_plot(result, plot_file)
     if any(cell.status == "failed" for cell in result.cells):
         raise typer.Exit(1)
-
-
-def _check_filters(names: list[str]) -> None:
-    """Refuse a name that would else be looked for among the models."""
-    from grainless.baselines import BASELINES
-
-    for name in names:
-        if name not in BASELINES:
-            raise InputError(f"There is no filter named {name!r}", expected=f"one of {', '.join(BASELINES)}")

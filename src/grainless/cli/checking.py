@@ -15,6 +15,9 @@ from grainless.errors import InputError
 if TYPE_CHECKING:
     from grainless.doctor import Report
 
+MIN_SIDE = 96
+"""That of `doctor.check_folder`."""
+
 LISTED = 20
 """So many findings of a kind are listed, unless all are asked for."""
 
@@ -37,7 +40,7 @@ def check_data(
             metavar="FOLDER", help="Pictures that must not be in PATH, such as a test set; may be repeated."
         ),
     ] = None,
-    min_side: Annotated[int, typer.Option(min=1, help="Shorter sides are too small, in pixels.")] = 96,
+    min_side: Annotated[int, typer.Option(min=1, help="Shorter sides are too small, in pixels.")] = MIN_SIDE,
     quick: Annotated[
         bool, typer.Option("--quick", help="Look only at files, sizes, channels and equal pixels.")
     ] = False,
@@ -61,6 +64,8 @@ def check_data(
             got="--pairs" if pairs is not None else "--against",
             remedy="Leave it out; faces of different Usage are compared anyway",
         )
+    if faces and min_side != MIN_SIDE:
+        raise InputError("All faces are 48x48 pixels", got=f"--min-side {min_side}", remedy="Leave it out")
     with bar(stderr()) as show:
 
         def progress(done: int, total: int) -> None:
@@ -99,9 +104,10 @@ def described(report: Report, *, limit: int | None) -> str:
             lines.append(f"  and {len(findings) - limit} more; --all lists them")
         lines.append(f"  Remedy: {about.remedy}.")
         parts.append("\n".join(lines))
-    faults, notes = len(report.faults), len(report.notes)
-    parts.append(
-        f"{report.path}: {report.pictures} pictures, {faults or 'no'} fault{'s' if faults != 1 else ''}, "
-        f"{notes or 'no'} note{'s' if notes != 1 else ''}"
-    )
+    counts = ((report.pictures, "picture"), (len(report.faults), "fault"), (len(report.notes), "note"))
+    parts.append(f"{report.path}: {', '.join(_counted(count, what) for count, what in counts)}")
     return "\n\n".join(parts)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count or 'no'} {what}{'s' if count != 1 else ''}"

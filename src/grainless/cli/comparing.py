@@ -44,15 +44,21 @@ def compare(
     one = load(first)
     other = one if second is None else load(second)
     methods = (names[0], names[-1]) if names else None
+    if one is other and methods is not None and methods[0] == methods[1]:
+        raise InputError(
+            "A method cannot be compared with itself", got=methods[0], expected="a second --method, or B.json"
+        )
     result = measure(one, other, methods=methods)
     typer.echo(result.to_json() if as_json else _table(result), nl=not as_json)
 
 
 def _table(result: Comparison) -> str:
     """Return the comparison as Markdown."""
+    first, second = result.first, result.second
+    if first == second:
+        first, second = f"A: {first}", f"B: {second}"
     lines = [
-        f"| noise | measure | {result.first} | {result.second} | difference | 95 % interval | won | tied | "
-        f"{result.second} is |",
+        f"| noise | measure | {first} | {second} | difference | 95 % interval | won | tied | {second} is |",
         f"|{' --- |' * 9}",
         *(_line(difference) for difference in result.differences),
         "",

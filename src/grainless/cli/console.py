@@ -9,7 +9,7 @@ import errno
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,6 +91,8 @@ def _held_interrupt() -> Iterator[Callable[[], None]]:
     previous = signal.signal(signal.SIGINT, hold)
     try:
         yield check
+        # It may have come after the last call.
+        check()
     finally:
         signal.signal(signal.SIGINT, previous)
 
@@ -103,6 +105,29 @@ def check_place(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(path.parent, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def check_places(*paths: Path, read: Sequence[Path] = ()) -> None:
+    """Refuse files to write that cannot be, are asked for twice, or are files to `read`."""
+    taken = {path.resolve() for path in read}
+    for path in paths:
+        if path.resolve() in taken:
+            inputs = [file for file in read if file.resolve() == path.resolve()]
+            raise InputError(
+                f"{path} is a file to read" if inputs else f"{path} is to be written twice",
+                remedy="Name another file",
+            )
+        taken.add(path.resolve())
+        check_place(path)
+
+
+def check_filters(names: Sequence[str]) -> None:
+    """Refuse names that are no filters, which would else be looked for among the models."""
+    from grainless.baselines import BASELINES
+
+    for name in names:
+        if name not in BASELINES:
+            raise InputError(f"There is no filter named {name!r}", expected=f"one of {', '.join(BASELINES)}")
 
 
 @contextmanager

@@ -72,6 +72,8 @@ def train(
         summary = train_run(recipe, data=data, output=out, changes=settings or (), options=options)
     except KeyboardInterrupt:
         words = ["grainless", "train", recipe, "--data", str(data), "-o", str(out), "--resume"]
+        words += ["--limit-train", str(limit_train)] if limit_train is not None else []
+        words += ["--devices", str(devices)] if devices != 1 else []
         typer.echo(f"go on with: {shlex.join(words)}", err=True)
         raise
     typer.echo(

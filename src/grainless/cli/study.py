@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grainless.cli.console import bar, check_place, stderr, writing
+from grainless.cli.console import bar, check_filters, check_places, stderr, writing
 from grainless.errors import InputError
 
 if TYPE_CHECKING:
@@ -127,20 +127,30 @@ def evaluate(
 
     models_used = model or ([] if method else ["universal"])
     filters = method or list(DEFAULT_METHODS)
-    _check_given(filters, noise or (), pairs)
-    protocols = _protocols(protocol or [])
+    check_filters(filters)
+    if not noise and pairs is None:
+        raise InputError(
+            "There is no noise to measure with",
+            expected="--noise, such as gaussian:25, or --pairs for pictures with noise of their own",
+        )
+    protocols = _protocols(protocol or [], recorded=pairs is not None)
     check_metrics(metric or [])
     if out is not None:
         check_packages()
-    places = _places(json_file or (out / "results.json" if out else None), protocols)
-    for path in (*places.values(), *([markdown_file] if markdown_file else [])):
-        check_place(path)
+    files = [file for file in (json_file, out / "results.json" if out else None) if file is not None]
+    places = [_places(file, protocols) for file in files]
+    check_places(
+        *(place for each in places for place in each.values()),
+        *([markdown_file] if markdown_file else []),
+        *([out / "report.html", out / "report.md"] if out else []),
+    )
     words = ["grainless", "evaluate", "--data", str(data)]
     words += ["--pairs", *map(str, pairs)] if pairs else []
     for option, values in (("--noise", noise), ("--model", models_used), ("--method", filters)):
         words += [word for text in values or [] for word in (option, text)]
     words += ["--seed", str(seed), *(["--limit", str(limit)] if limit else [])]
     words += [word for text in metric or [] for word in ("--metric", text)]
+    words += [word for name in (protocols if protocol else ()) for word in ("--protocol", name)]
     words += ["-o", str(out)] if out else []
 
     source = RecordedPairs(*(data / side for side in pairs)) if pairs else data
@@ -157,14 +167,15 @@ def evaluate(
                 limit=limit,
                 progress=lambda done, total: show("pictures", done, total),
             )
-            own = ["--protocol", name] if protocol else []
-            results.append(result.with_command(shlex.join([*words, *own])))
-            if name in places:
-                with writing(places[name]):
-                    results[-1].save(places[name])
+            results.append(result.with_command(shlex.join(words)))
+            for place in (each[name] for each in places):
+                with writing(place):
+                    results[-1].save(place)
 
     text = "\n".join(_table(result, titled=len(results) > 1) for result in results)
     typer.echo(text)
+    for line in _unmeasured(results, metric or ()):
+        typer.echo(line, err=True)
     for line in dict.fromkeys(
         f"{item.name}: {item.reason}" for each in results for item in each.data.skipped
     ):
@@ -176,18 +187,14 @@ def evaluate(
         _write_page(out, results, data=source, methods=[*filters, *models_used])
 
 
-def _check_given(filters: Sequence[str], noises: Sequence[str], pairs: tuple[Path, Path] | None) -> None:
-    """Refuse unknown filters, which would else be looked for among the models, and no noise at all."""
-    from grainless.baselines import BASELINES
-
-    for name in filters:
-        if name not in BASELINES:
-            raise InputError(f"There is no filter named {name!r}", expected=f"one of {', '.join(BASELINES)}")
-    if not noises and pairs is None:
-        raise InputError(
-            "There is no noise to measure with",
-            expected="--noise, such as gaussian:25, or --pairs for pictures with noise of their own",
-        )
+def _unmeasured(results: Sequence[Evaluation], metrics: Sequence[str]) -> list[str]:
+    """Name the metrics that were asked for and of which there is no number."""
+    return [
+        f"no {name}: under {result.protocol.name} every picture is too small for it"
+        for result in results
+        for name in metrics
+        if all(getattr(row.mean, name) is None for row in result.rows)
+    ]
 
 
 def _write_page(
@@ -197,14 +204,22 @@ def _write_page(
     from grainless.report import write_report
 
     with bar(stderr()) as show:
-        show("pictures of the page", 0, 1)
-        examples = [_examples(data, result, methods) for result in results]
+
+        def progress(done: int, total: int) -> None:
+            show("pictures of the page", done, total)
+
+        examples = [_examples(data, result, methods, progress) for result in results]
     with writing(out):
         write_report(results, out, examples=examples, title=f"Denoising {results[0].data.name}")
     typer.echo(f"wrote {out / 'report.html'}", err=True)
 
 
-def _examples(data: Path | RecordedPairs, result: Evaluation, methods: Sequence[str]) -> Sequence[Example]:
+def _examples(
+    data: Path | RecordedPairs,
+    result: Evaluation,
+    methods: Sequence[str],
+    progress: Callable[[int, int], None],
+) -> Sequence[Example]:
     """Return the pictures that the last method won and lost the most, on a few of the noises."""
     from grainless.evaluation import make_examples, pick_examples
 
@@ -212,7 +227,7 @@ def _examples(data: Path | RecordedPairs, result: Evaluation, methods: Sequence[
         return ()
     step = -(-len(result.noises) // SHOWN_NOISES)
     picks = pick_examples(result, result.methods[-1].name, noises=result.noises[::step])
-    return make_examples(data, result, picks, methods=methods)
+    return make_examples(data, result, picks, methods=methods, progress=progress)
 
 
 def report(
@@ -228,14 +243,18 @@ def report(
     from grainless.evaluation import load
     from grainless.report import markdown_table
 
+    check_places(out, read=results)
     table = markdown_table([load(path) for path in results])
     with writing(out):
         replace_file(out, f"# {title}\n\n{table}".encode())
     typer.echo(f"wrote {out}", err=True)
 
 
-def _protocols(names: Sequence[str]) -> list[str]:
-    """Return the protocols that are asked for, each once; raises InputError for unknown ones."""
+def _protocols(names: Sequence[str], *, recorded: bool) -> list[str]:
+    """Return the protocols that are asked for, each once; raises InputError for unknown ones.
+
+    Of all, recorded pictures leave out those whose noise is not clipped.
+    """
     from grainless.metrics import FILE_8BIT, PROTOCOLS
 
     for name in names:
@@ -244,14 +263,12 @@ def _protocols(names: Sequence[str]) -> list[str]:
                 f"There is no protocol named {name!r}", expected=f"all, or one of {', '.join(PROTOCOLS)}"
             )
     if "all" in names:
-        return list(PROTOCOLS)
+        return [name for name, known in PROTOCOLS.items() if known.noisy_form != "unclipped" or not recorded]
     return list(dict.fromkeys(names)) or [FILE_8BIT.name]
 
 
-def _places(json_file: Path | None, protocols: Sequence[str]) -> dict[str, Path]:
+def _places(json_file: Path, protocols: Sequence[str]) -> dict[str, Path]:
     """Return where the numbers of each protocol go: several have their names before the suffix."""
-    if json_file is None:
-        return {}
     if len(protocols) == 1:
         return {protocols[0]: json_file}
     return {name: json_file.with_name(f"{json_file.stem}-{name}{json_file.suffix}") for name in protocols}

@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 
 from grainless.doctor.compression import BLOCK_STEP, block_step
 from grainless.doctor.grain import (
-    BLOCK,
     CLIPPED,
     FEWEST_BLOCKS,
-    FLAT_SHARE,
     IMPULSE_SHARE,
-    blocks,
     impulse_share,
     middle,
 )
+from grainless.metrics.residue import BLOCK, FLATTEST, rows_of
 
 Pixels = NDArray[np.uint8]
 """(H, W, C)."""
@@ -83,7 +81,7 @@ def _flat_spreads(
     if np.count_nonzero(usable) < FEWEST_BLOCKS:
         return None
     first, second = found[0][0][usable], found[1][0][usable]
-    count = max(FEWEST_BLOCKS, round(FLAT_SHARE * first.size))
+    count = max(FEWEST_BLOCKS, round(FLATTEST * first.size))
     flattest = np.argpartition(np.minimum(first, second), count - 1)[:count]
     return first[flattest], second[flattest]
 
@@ -91,7 +89,7 @@ def _flat_spreads(
 def _spreads(plane: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return the standard deviation of each block around its plane, and whether it is free of clipping."""
     height, width = (side // BLOCK * BLOCK for side in plane.shape)
-    values = blocks(plane[:height, :width].astype(np.float64))
+    values = rows_of(plane[:height, :width].astype(np.float64))
     whole = ((values <= 2) | (values >= 253)).mean(axis=1) < CLIPPED
     rows, columns = (place - (BLOCK - 1) / 2 for place in np.indices((BLOCK, BLOCK)))
     variances = values.var(axis=1)

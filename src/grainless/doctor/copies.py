@@ -29,13 +29,15 @@ def find_copies(
     """Name the pictures that are in `own` twice, also nearly so, and those that are in `others` too.
 
     Each is named once, with the first that it is like, a picture of another part before one of its own.
-    `step` is called for each picture of `own` that has a thumbnail.
+    `step` is called for each picture of `own`.
     """
     findings = _equal(own, others)
     named = {finding.file for finding in findings}
     everything = [*own, *others]
     small = [kept.small for kept in everything]
     compared = [place for place, kept in enumerate(own) if kept.small is not None and kept.name not in named]
+    for _ in range(len(own) - len(compared)):
+        step()
     if compared:
         empty = np.zeros_like(next(thumbnail for thumbnail in small if thumbnail is not None))
         stacked = np.stack([empty if thumbnail is None else thumbnail for thumbnail in small])

@@ -20,7 +20,8 @@ def check_faces(
     Faces are named as `store_faces` names them: the Usage and the number of the row from 0 in the whole file.
     Those of two Usages must not be the same. Reading ends at the first row that is no face, which is said;
     the faces before it are checked. `quick` finds copies by equal pixels only. `progress` is told how many
-    bytes are read, of how many. Raises DataError where the file cannot be opened.
+    bytes are read, of how many, and then how many faces are compared. Raises DataError where the file cannot
+    be opened.
     """
     file = Path(file)
     open_faces(file).close()
@@ -39,5 +40,13 @@ def check_faces(
     except DataError as error:
         rest = f" {count} faces before it were checked." if count else ""
         findings.append(Finding(file.name, "unreadable", f"{error}{rest}"))
-    findings += find_copies(kept)
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, len(kept))
+
+    findings += find_copies(kept, step=step)
     return report_of(file, count, findings)

@@ -24,6 +24,11 @@ class Kind:
     remedy: str
 
 
+PARTS = {"train": "train", "training": "train", "val": "validation", "valid": "validation"} | {
+    name: name for name in ("validation", "test")
+}
+"""Sub-folders whose names say what their pictures are for, and that they must share none."""
+
 _SAME_TWICE = "Keep one of the two"
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
@@ -121,7 +126,7 @@ class Report:
         return dict(Counter(finding.kind for finding in self.findings))
 
     def as_json(self) -> dict[str, Any]:
-        """Return the report as JSON holds it; `faults` lists notes too, told apart by their severity."""
+        """Return the report as JSON holds it."""
         entries = [
             {
                 "file": finding.file,
@@ -133,7 +138,12 @@ class Report:
             }
             for finding in self.findings
         ]
-        return {"version": JSON_VERSION, "path": self.path, "pictures": self.pictures, "faults": entries}
+        return {"version": JSON_VERSION, "path": self.path, "pictures": self.pictures, "findings": entries}
+
+
+def part_of_name(file: str) -> str:
+    """Return what a picture is for by the sub-folder that it is in; empty where that does not tell."""
+    return PARTS.get(file.split("/", maxsplit=1)[0].lower(), "") if "/" in file else ""
 
 
 def report_of(path: object, pictures: int, findings: list[Finding]) -> Report:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from grainless.datasets import PixelStore, check_apart, find_pictures
 from grainless.doctor.copies import Kept, find_copies
-from grainless.doctor.findings import Finding, Report, report_of
+from grainless.doctor.findings import Finding, Report, part_of_name, report_of
 from grainless.doctor.likeness import checksum, thumbnail
 from grainless.doctor.pairs import PairCheck, Sides, find_sides
 from grainless.doctor.pictures import look, odd_findings, plain_findings
@@ -17,10 +17,6 @@ Progress = Callable[[int, int], None]
 
 MIN_SIDE = 96
 """Shortest side that is not too small, in pixels: as far as a network looks. Recipes ask for more."""
-PARTS = {"train": "train", "training": "train", "val": "validation", "valid": "validation"} | {
-    name: name for name in ("validation", "test")
-}
-"""Sub-folders whose names say what their pictures are for, and that they must share none."""
 
 
 class Steps:
@@ -28,14 +24,14 @@ class Steps:
 
     def __init__(self, total: int, progress: Progress | None) -> None:
         self._done = 0
-        self._total = max(1, total)
+        self._total = total
         self._progress = progress
 
     def step(self) -> None:
         """Count one more."""
         self._done += 1
         if self._progress is not None:
-            self._progress(min(self._done, self._total), self._total)
+            self._progress(self._done, self._total)
 
 
 def check_folder(
@@ -69,16 +65,18 @@ def check_folder(
     if sides is None:
         return _check_single(path, files, others, min_side=min_side, quick=quick, progress=progress)
     check = PairCheck(sides, min_side=min_side, quick=quick)
-    compared = 0 if quick or not others else check.pictures // 2
-    steps = Steps(check.pictures + _count(others) + compared, progress)
+    steps = Steps(check.pictures + _count(others) + check.pairs, progress)
     check.run(steps.step)
+    for _ in range(check.pairs - len(check.kept_clean)):
+        steps.step()
     findings = check.findings
     elsewhere, faults = _keep_others(others, quick=quick, steps=steps)
     findings += faults
-    findings += find_copies(check.kept_pairs)
-    # Several noisy pictures may share a clean one; with another folder they must not.
-    copies = find_copies(check.kept_clean, elsewhere, step=steps.step) if elsewhere else []
-    findings += [finding for finding in copies if finding.kind == "leak"]
+    # Several noisy pictures may share a clean one; with another part or folder they must not.
+    copies = find_copies(check.kept_clean, elsewhere, step=steps.step)
+    leaks = {finding.file: finding for finding in copies if finding.kind == "leak"}
+    twice = [finding for finding in find_copies(check.kept_pairs) if finding.file not in leaks]
+    findings += [*leaks.values(), *twice]
     return report_of(path, check.pictures, findings)
 
 
@@ -118,7 +116,7 @@ def _check_single(
     progress: Progress | None,
 ) -> Report:
     """Check a folder of clean pictures."""
-    steps = Steps(len(files) + _count(others) + (0 if quick else len(files)), progress)
+    steps = Steps(2 * len(files) + _count(others), progress)
     findings: list[Finding] = []
     kept, shapes = [], []
     for file in files:
@@ -128,17 +126,15 @@ def _check_single(
             small = None if quick else thumbnail(looked.pixels)
             kept.append(Kept(file, part_of_name(file), checksum(looked.pixels), small))
             shapes.append(looked.pixels.shape)
+        else:
+            # It will not be compared.
+            steps.step()
         steps.step()
     findings += odd_findings([picture.name for picture in kept], shapes)
     elsewhere, faults = _keep_others(others, quick=quick, steps=steps)
     findings += faults
     findings += _without_blank(find_copies(kept, elsewhere, step=steps.step), findings)
     return report_of(path, len(files), findings)
-
-
-def part_of_name(file: str) -> str:
-    """Return what a picture is for by the sub-folder that it is in; empty where that does not tell."""
-    return PARTS.get(file.split("/", maxsplit=1)[0].lower(), "") if "/" in file else ""
 
 
 def _list_others(path: Path, sides: Sides | None, against: Sequence[Path]) -> list[tuple[Path, list[str]]]:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from grainless.metrics.residue import BLOCK, FLATTEST, rows_of, split
 
 Pixels = NDArray[np.uint8]
 """(H, W, C)."""
 Plane = NDArray[np.float32]
 
-BLOCK = 16
-"""Side of the blocks that are measured, in pixels: 256 values tell a noise level to 6 %."""
-FLAT_SHARE = 0.1
-"""Share of the blocks that count as flat: under a tenth is too little of a small picture."""
 FEWEST_BLOCKS, FEWEST_SHARE = 8, 0.05
 """With fewer blocks that can be measured nothing is told: the rest is black and white, as in a drawing."""
 CLIPPED = 0.1
@@ -125,20 +122,17 @@ def _flat_levels(plane: Plane) -> NDArray[np.float32] | None:
     """Return the noise level of each flat block of a channel, in levels; None with too few blocks."""
     if min(plane.shape) < BLOCK + 2:
         return None
+    parts = split(plane)
     height, width = ((side - 2) // BLOCK * BLOCK for side in plane.shape)
-    # Two second differences, one along each axis, are the mask; on white noise of variance 1 it has 36.
-    energy = np.diff(np.diff(plane, n=2, axis=0), n=2, axis=1)[:height, :width] ** 2 / 36
-    whole = _untouched(plane)[:height, :width]
-    seen = plane[1 : height + 1, 1 : width + 1]
-    counts = blocks(whole).sum(axis=1)
-    clipped = (blocks(((seen <= 2) | (seen >= 253)) & whole)).sum(axis=1) > CLIPPED * counts
+    whole = rows_of(_untouched(plane)[:height, :width])
+    counts = whole.sum(axis=1)
+    clipped = (((parts.values <= 2) | (parts.values >= 253)) & whole).sum(axis=1) > CLIPPED * counts
     usable = (counts >= _WHOLE * BLOCK * BLOCK) & ~clipped
     if np.count_nonzero(usable) < max(FEWEST_BLOCKS, FEWEST_SHARE * usable.size):
         return None
-    levels = np.sqrt(blocks(energy * whole).sum(axis=1)[usable] / counts[usable])
-    means = seen.reshape(height // 4, 4, width // 4, 4).mean(axis=(1, 3))
-    structure = blocks(means, side=BLOCK // 4).var(axis=1)[usable]
-    count = max(FEWEST_BLOCKS, round(FLAT_SHARE * levels.size))
+    levels = np.sqrt((parts.energy * whole).sum(axis=1)[usable] / counts[usable])
+    structure = parts.structure[usable]
+    count = max(FEWEST_BLOCKS, round(FLATTEST * levels.size))
     flattest = np.argpartition(structure, count - 1)[:count]
     chosen: NDArray[np.float32] = levels[flattest].astype(np.float32)
     return chosen
@@ -150,13 +144,6 @@ def _untouched(plane: Plane) -> NDArray[np.bool_]:
     rows = inner[2:] & inner[1:-1] & inner[:-2]
     whole: NDArray[np.bool_] = rows[:, 2:] & rows[:, 1:-1] & rows[:, :-2]
     return whole
-
-
-def blocks(values: NDArray[Any], *, side: int = BLOCK) -> NDArray[Any]:
-    """Return the blocks of a plane whose sides are multiples of `side`, one a row."""
-    height, width = values.shape
-    split = values.reshape(height // side, side, width // side, side)
-    return split.transpose(0, 2, 1, 3).reshape(-1, side * side)
 
 
 def _looks_like_texture(planes: list[Plane]) -> bool:

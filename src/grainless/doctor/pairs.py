@@ -13,7 +13,7 @@ from grainless.datasets import check_apart, list_side, side_folder
 from grainless.doctor.alignment import align
 from grainless.doctor.comparison import compare_noise
 from grainless.doctor.copies import Kept
-from grainless.doctor.findings import Finding
+from grainless.doctor.findings import Finding, part_of_name
 from grainless.doctor.likeness import checksum, thumbnail
 from grainless.doctor.pictures import Looked, look, odd_findings
 
@@ -95,6 +95,11 @@ class PairCheck:
         """How many files there are."""
         return sum(map(len, self._files))
 
+    @property
+    def pairs(self) -> int:
+        """How many of them have a partner."""
+        return len(self._files[0].keys() & self._files[1].keys())
+
     def run(self, step: Callable[[], None]) -> None:
         """Look at all files; what was found is in `findings`, what tells copies is kept."""
         noisy, clean = self._files
@@ -142,8 +147,9 @@ class PairCheck:
                 self.findings.append(fault)
             # Several noisy pictures may share a clean one: only the pair as a whole can be there twice.
             small = None if self._quick else thumbnail(second.pixels)
-            self.kept_pairs.append(Kept(second.name, "", checksum(first.pixels, second.pixels)))
-            self.kept_clean.append(Kept(second.name, "", checksum(second.pixels), small))
+            part = part_of_name(second.name.removeprefix(self._sides.clean.prefix))
+            self.kept_pairs.append(Kept(second.name, part, checksum(first.pixels, second.pixels)))
+            self.kept_clean.append(Kept(second.name, part, checksum(second.pixels), small))
         self.findings += [*first.findings, *second.findings]
 
     def _compare(self, noisy_name: str, noisy: Pixels, clean_name: str, clean: Pixels) -> Finding | None:

@@ -60,8 +60,9 @@ def plain_findings(name: str, pixels: Pixels, *, min_side: int = 1) -> list[Find
     if min(height, width) < min_side:
         found = f"{width}x{height} pixels, each side is to have {min_side} or more"
         findings.append(Finding(name, "too-small", found))
-    if pixels.min() == pixels.max():
-        findings.append(Finding(name, "blank", f"all values are {pixels.flat[0]}"))
+    if (pixels == pixels[:1, :1]).all():
+        levels = ", ".join(map(str, pixels[0, 0]))
+        findings.append(Finding(name, "blank", f"all pixels are {levels}"))
     elif channels == 3 and is_gray(pixels):
         findings.append(Finding(name, "gray-in-colour", "its three channels are equal"))
     return findings

@@ -15,6 +15,7 @@ from grainless.evaluation.comparing import Comparison, Difference, compare
 from grainless.evaluation.examples import Example, Pick, make_examples, pick_examples
 from grainless.evaluation.measuring import DEFAULT_METHODS, Method, as_method, corrupted, evaluate
 from grainless.evaluation.results import (
+    RECORDED,
     VERSION,
     Data,
     Evaluation,
@@ -25,7 +26,7 @@ from grainless.evaluation.results import (
     load,
     merge,
 )
-from grainless.evaluation.sources import RECORDED, PictureSource, RecordedPairs, to_float
+from grainless.evaluation.sources import PictureSource, RecordedPairs, to_float
 
 __all__ = [
     "DEFAULT_METHODS",

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainless.errors import InputError, MissingExtraError
-from grainless.evaluation.results import Evaluation, Row
+from grainless.evaluation.results import Evaluation, Row, find_difference
 from grainless.metrics import EXACT_PSNR
 
 VERSION: Literal[1] = 1
@@ -21,6 +21,9 @@ VERSION: Literal[1] = 1
 
 CONFIDENCE = 0.95
 """Share of repetitions in which the interval holds the true mean difference."""
+
+FEWEST = 6
+"""Fewer pictures have no interval: five differences have one sign by chance alone in 1 of 16 cases."""
 
 RESAMPLES = 9999
 """Draws of the bootstrap."""
@@ -42,7 +45,7 @@ class Difference:
     mean: float
     """Mean of the paired differences: above 0 where the second method is better."""
     low: float | None
-    """Lower end of the confidence interval of `mean`; None for a single picture, which tells no width."""
+    """Lower end of the confidence interval of `mean`; None with fewer than FEWEST pictures."""
     high: float | None
     won: float
     """Share of the pictures on which the second method is better."""
@@ -89,9 +92,9 @@ def compare(
 
     `methods` names the one of `first` and the one of `second`; they may be left out where each holds one
     model. The interval is the bias-corrected and accelerated bootstrap over the pictures (Efron 1987), as
-    scipy computes it, with a fixed seed. Raises InputError for results that cannot be ranked against each
-    other, the reason named: another protocol, other pictures, another noise seed, no noise in common;
-    MissingExtraError without scipy.
+    scipy computes it, with a fixed seed; fewer than FEWEST pictures have none.
+    Raises InputError for results that cannot be ranked against each other, the reason named: another
+    protocol, other pictures, another noise seed, no noise in common; MissingExtraError without scipy.
     """
     _check_rankable(first, second)
     names = methods or (_only_model(first), _only_model(second))
@@ -113,18 +116,13 @@ def compare(
 
 def _check_rankable(first: Evaluation, second: Evaluation) -> None:
     """Raise InputError unless both were measured the same way on the same noisy pictures."""
-    conditions = {
-        "protocols": (first.stamp, second.stamp),
-        "pictures": tuple(f"{side.data.name} ({side.data.checksum[:12]})" for side in (first, second)),
-        "noise seeds": (first.seed, second.seed),
-    }
-    for what, (one, other) in conditions.items():
-        if one != other:
-            raise InputError(
-                f"Numbers of different {what} cannot be ranked against each other",
-                got=f"{one} and {other}",
-                remedy="Measure both methods again under the same conditions",
-            )
+    different = find_difference(first, second)
+    if different is not None:
+        raise InputError(
+            f"Numbers of different {different.what} cannot be ranked against each other",
+            got=f"{different.first} and {different.second}",
+            remedy="Measure both methods again under the same conditions",
+        )
 
 
 def _only_model(evaluation: Evaluation) -> str:
@@ -178,8 +176,8 @@ def _scores(row: Row, measure: Measure) -> NDArray[np.float64]:
 
 
 def _interval(paired: NDArray[np.float64]) -> tuple[float, float] | tuple[None, None]:
-    """Return the confidence interval of the mean, None for a single picture."""
-    if len(paired) < 2:
+    """Return the confidence interval of the mean, None with too few pictures to tell one."""
+    if len(paired) < FEWEST:
         return None, None
     # The bootstrap would divide by the spread.
     if np.ptp(paired) == 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from grainless.errors import DataError, InputError
 from grainless.evaluation.measuring import Method, named_methods, noisy_pixels
-from grainless.evaluation.results import Evaluation, Row
-from grainless.evaluation.sources import RECORDED, Intake, PictureSource, RecordedPairs, Sample
+from grainless.evaluation.results import RECORDED, Evaluation, Row
+from grainless.evaluation.sources import Intake, PictureSource, RecordedPairs, Sample
 from grainless.metrics import EXACT_PSNR
 from grainless.noise import parse_noise
 
@@ -25,6 +25,7 @@ class Pick:
 
     picture: str
     noise: str
+    method: str
     rival: str
     """The method with the highest PSNR on this picture among the others."""
     gain: float
@@ -61,7 +62,10 @@ def pick_examples(evaluation: Evaluation, method: str, *, noises: Sequence[str] 
     for noise in noises or evaluation.noises:
         own = _psnr(evaluation.row(method, noise))
         others = {name: _psnr(evaluation.row(name, noise)) for name in rivals}
-        found = [_pick(picture, noise, psnr, others) for picture, psnr in own.items()]
+        found = []
+        for picture, psnr in own.items():
+            rival = max(others, key=lambda name: others[name][picture])
+            found.append(Pick(picture, noise, method, rival, psnr - others[rival][picture]))
         found.sort(key=lambda pick: (-pick.gain, pick.picture))
         picks += [found[0], found[-1]] if len(found) > 1 else found
     return picks
@@ -71,21 +75,18 @@ def _psnr(row: Row) -> dict[str, float]:
     return {picture.name: min(picture.scores.psnr, EXACT_PSNR) for picture in row.pictures}
 
 
-def _pick(picture: str, noise: str, psnr: float, others: Mapping[str, Mapping[str, float]]) -> Pick:
-    rival = max(others, key=lambda name: others[name][picture])
-    return Pick(picture, noise, rival, psnr - others[rival][picture])
-
-
 def make_examples(
     data: str | Path | RecordedPairs | PictureSource,
     evaluation: Evaluation,
     picks: Sequence[Pick],
     *,
     methods: Sequence[str | Path | Method],
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[Example]:
     """Make the picked pictures again: the same noise, restored by the same methods.
 
-    `data` and `methods` are those that `evaluate` was given. Raises DataError where `data` does not hold a
+    `data` and `methods` are those that `evaluate` was given; `progress` is told how many are made, of how
+    many. Raises DataError where `data` does not hold a
     picture any more, and what `evaluate` raises for methods.
     """
     chosen = named_methods(methods)
@@ -104,7 +105,11 @@ def make_examples(
             got=f"no {missing[0]}",
             remedy="Pass the folder that was measured",
         )
-    return [_example(pick, samples[pick.picture], evaluation, chosen) for pick in picks]
+    examples: list[Example] = []
+    for pick in picks:
+        progress(len(examples), len(picks))
+        examples.append(_example(pick, samples[pick.picture], evaluation, chosen))
+    return examples
 
 
 def _example(pick: Pick, sample: Sample, evaluation: Evaluation, methods: Sequence[Method]) -> Example:

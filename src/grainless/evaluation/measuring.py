@@ -16,6 +16,7 @@ from grainless.baselines import BASELINES, estimate_sigma
 from grainless.denoiser import Denoiser
 from grainless.errors import DataError, InputError
 from grainless.evaluation.results import (
+    RECORDED,
     Evaluation,
     Kind,
     MethodInfo,
@@ -24,7 +25,6 @@ from grainless.evaluation.results import (
     Run,
 )
 from grainless.evaluation.sources import (
-    RECORDED,
     Intake,
     PictureSource,
     Pixels,
@@ -35,6 +35,7 @@ from grainless.evaluation.sources import (
 from grainless.foreign import ForeignModel, is_foreign
 from grainless.metrics import (
     FILE_8BIT,
+    PROTOCOLS,
     Protocol,
     average_scores,
     check_metrics,
@@ -136,27 +137,31 @@ def evaluate(  # noqa: PLR0913  # all but the first two have a default that most
 
     `data` is a folder, in which pictures are found in subfolders too, or a `PictureSource`. Of
     `RecordedPairs` the noisy pictures are taken as they are, there are no `noises`, and the rows' noise is
-    called "recorded". `methods` are
-    names of `baselines.BASELINES`, names or files of models, or `Method` objects; the noisy pictures
-    themselves are always the first row. `metrics` names some of `metrics.EXTRA_METRICS` to measure besides.
-    `limit` takes the first pictures, in a folder by name. Every method gets the same noisy pixels, which
-    depend on nothing but `seed`, the picture's (relative) name, the noise and the protocol; where noise is
-    not clipped, those that take no values outside [0, 1] get them clipped, and the rows say so. `progress` is
-    told how many pictures are done, of how many.
+    called "recorded". `methods` are names of `baselines.BASELINES`, names or files of models, or `Method`
+    objects; the noisy pictures themselves are always the first row. `metrics` names some of
+    `metrics.EXTRA_METRICS` to measure besides. `limit` takes the first pictures, in a folder by name. Every
+    method gets the same noisy pixels, which depend on nothing but `seed`, the picture's (relative) name, the
+    noise and the protocol; where noise is not clipped, those that take no values outside [0, 1] get them
+    clipped, and the rows say so. `progress` is told how many pictures are done, of how many.
 
     Noisy pictures are uint8 or float32 as the protocol's `noisy_form` says. Clean ones are uint8 under an
     8-bit protocol, else float32 in [0, 1], and answers are compared as they are, or clipped if the protocol
     says so. Files are brought to 8 bit first in any case, and their alpha is ignored.
 
     Raises DataError where no picture can be measured or a source yields what is none, NoiseError and
-    ModelError for names that are not valid, InputError for two methods of one name, unknown metrics or a
-    limit under 1.
+    ModelError for names that are not valid, InputError for two methods of one name, unknown metrics, a limit
+    under 1, and recorded pairs under a protocol whose noise is not clipped.
     """
     if limit is not None and limit < 1:
         raise InputError("The number of pictures is not valid", got=limit, expected="1 or more")
     check_metrics(metrics)
     recorded = isinstance(data, RecordedPairs)
-    session = _Session(named_methods(methods), _noises(noises, recorded), protocol, seed, metrics)
+    if recorded:
+        _check_recorded(protocol)
+        # Nothing is drawn: results that were asked for with two seeds are of the same noise.
+        seed = 0
+    chosen = named_methods(methods, noisy="as recorded" if recorded else "as corrupted")
+    session = _Session(chosen, _noises(noises, recorded), protocol, seed, metrics)
     pictures = Intake(data, protocol)
     for sample in pictures.samples(limit):
         session.measure(sample)
@@ -250,16 +255,15 @@ def noisy_pixels(sample: Sample, noise: Noise | None, protocol: Protocol, *, see
         return sample.noisy
     if noise is None:
         raise InputError("This picture was not recorded with noise", expected="a noise to put into it")
-    return corrupted(sample.clean, noise, protocol, seed=seed, name=sample.name, text=str(noise))
+    return corrupted(sample.clean, noise, protocol, seed=seed, name=sample.name)
 
 
-def corrupted(clean: Pixels, noise: Noise, protocol: Protocol, *, seed: int, name: str, text: str) -> Pixels:
+def corrupted(clean: Pixels, noise: Noise, protocol: Protocol, *, seed: int, name: str) -> Pixels:
     """Return what the methods see of a picture: uint8 or float32, as the protocol's `noisy_form` says.
 
-    The noise depends on `seed`, the `name` of the picture and the `text` form of the noise, and on nothing
-    else.
+    What is drawn depends on `seed`, the `name` of the picture and the noise, and on nothing else.
     """
-    form, own_seed = protocol.noisy_form, seed_for(seed, f"{name}|{text}")
+    form, own_seed = protocol.noisy_form, seed_for(seed, f"{name}|{noise}")
     if form == "8-bit":
         return corrupt(to_8bit(clean), noise, seed=own_seed)
     return corrupt(to_float(clean), noise, seed=own_seed, clip=form == "clipped", quantise=False)
@@ -268,6 +272,17 @@ def corrupted(clean: Pixels, noise: Noise, protocol: Protocol, *, seed: int, nam
 def _inside(pixels: Pixels) -> Pixels:
     """Return the pixels clipped to [0, 1], whole numbers as they are."""
     return pixels if pixels.dtype.kind == "u" else np.clip(pixels, 0, 1)
+
+
+def _check_recorded(protocol: Protocol) -> None:
+    """Raise InputError for a protocol that is about noise that no file holds."""
+    if protocol.noisy_form == "unclipped":
+        fitting = [name for name, known in PROTOCOLS.items() if known.noisy_form != "unclipped"]
+        raise InputError(
+            "The noise of recorded pairs was clipped when they were saved",
+            got=f"the protocol {protocol.name}, whose noise is not",
+            expected=f"one of {', '.join(fitting)}",
+        )
 
 
 def _noises(noises: Sequence[str | Noise], recorded: bool) -> Mapping[str, Noise | None]:
@@ -285,10 +300,13 @@ def _noises(noises: Sequence[str | Noise], recorded: bool) -> Mapping[str, Noise
     return {str(noise): noise for noise in parsed}
 
 
-def named_methods(methods: Sequence[str | Path | Method]) -> list[Method]:
-    """Return the methods, the noisy picture itself before them; InputError where two have one name."""
-    noisy = Method("noisy", lambda pixels: pixels, kind="none", about="as corrupted", takes_unclipped=True)
-    chosen = [noisy, *(as_method(method) for method in methods)]
+def named_methods(methods: Sequence[str | Path | Method], *, noisy: str = "as corrupted") -> list[Method]:
+    """Return the methods, the noisy picture itself before them, about which `noisy` is said.
+
+    Raises InputError where two have one name.
+    """
+    before = Method("noisy", lambda pixels: pixels, kind="none", about=noisy, takes_unclipped=True)
+    chosen = [before, *(as_method(method) for method in methods)]
     names = [method.name for method in chosen]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

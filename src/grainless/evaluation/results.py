@@ -23,6 +23,9 @@ VERSION: Literal[1] = 1
 AGREEMENT = 0.005
 """Two measurements of one method on one noise are taken for the same within this many dB."""
 
+RECORDED = "recorded"
+"""What stands in place of a noise where noisy pictures were photographed, not made."""
+
 Kind = Literal["none", "filter", "model", "function"]
 
 
@@ -111,6 +114,11 @@ class Evaluation:
         """The noises in the order in which they were asked for."""
         return tuple(dict.fromkeys(row.noise for row in self.rows))
 
+    @property
+    def drawn(self) -> bool:
+        """Whether the noise was drawn with a seed; else the noisy pictures were photographed."""
+        return self.noises != (RECORDED,)
+
     def row(self, method: str, noise: str) -> Row:
         """Find a row; raises InputError, with the ones there are, if it was not measured."""
         wanted = (method, noise if noise in self.noises else str(parse_noise(noise)))
@@ -128,7 +136,7 @@ class Evaluation:
             found = [(row, value) for row in self.rows if (value := getattr(row.mean, name)) is not None]
             texts = [f"{row.method} on {row.noise} {value:.{digits}f}" for row, value in found]
             if texts:
-                notes.append(f"{label}: {', '.join(texts)}.")
+                notes.append(f"{label}{_of_some(found[0][0], name)}: {', '.join(texts)}.")
         clipped = dict.fromkeys(f"`{row.method}`" for row in self.rows if row.handed_clipped)
         if clipped:
             notes.append(f"Given noise clipped to [0, 1], as they take no other: {', '.join(clipped)}.")
@@ -203,19 +211,45 @@ def merge(evaluations: Sequence[Evaluation]) -> Evaluation:
     )
 
 
+@dataclass(frozen=True)
+class Condition:
+    """A condition under which two evaluations were measured, and in which they differ."""
+
+    what: str
+    first: str
+    second: str
+
+
+def find_difference(first: Evaluation, second: Evaluation) -> Condition | None:
+    """Return the first condition in which two evaluations differ; None where the noisy pictures were equal.
+
+    A folder may have been renamed: its pictures are known by their checksum.
+    """
+    if first.stamp != second.stamp:
+        return Condition("protocols", first.stamp, second.stamp)
+    if first.data.checksum != second.data.checksum:
+        return Condition("pictures", *(f"{e.data.name} ({e.data.checksum[:12]})" for e in (first, second)))
+    if first.seed != second.seed:
+        return Condition("noise seeds", str(first.seed), str(second.seed))
+    return None
+
+
 def _check_comparable(first: Evaluation, other: Evaluation) -> None:
-    sides = {
-        "protocols": (first.stamp, other.stamp),
-        "seeds": (first.seed, other.seed),
-        "pictures": tuple(f"{part.data.name} ({part.data.checksum[:12]})" for part in (first, other)),
-    }
-    for what, (one, two) in sides.items():
-        if one != two:
-            raise InputError(
-                f"Results of different {what} cannot stand in one table",
-                got=f"{one} and {two}",
-                remedy="Measure them again under the same conditions",
-            )
+    different = find_difference(first, other)
+    if different is not None:
+        raise InputError(
+            f"Results of different {different.what} cannot stand in one table",
+            got=f"{different.first} and {different.second}",
+            remedy="Measure them again under the same conditions",
+        )
+
+
+def _of_some(row: Row, metric: str) -> str:
+    """Say of how many pictures a metric is the mean where some are too small for it."""
+    measured = sum(getattr(picture.scores, metric) is not None for picture in row.pictures)
+    if measured == len(row.pictures):
+        return ""
+    return f" of {measured} of {len(row.pictures)} pictures, the others are too small"
 
 
 def _check_agreement(known: Row, row: Row) -> None:

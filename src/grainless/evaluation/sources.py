@@ -30,9 +30,6 @@ from grainless.metrics import Protocol, to_8bit, to_gray
 Pixels = NDArray[Any]
 """uint8, or float32 in [0, 1]."""
 
-RECORDED = "recorded"
-"""What stands in place of a noise where noisy pictures were photographed, not made."""
-
 
 @dataclass(frozen=True)
 class RecordedPairs:

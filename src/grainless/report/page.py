@@ -77,10 +77,13 @@ def _render(evaluations: Sequence[Evaluation], examples: Sequence[Sequence[Examp
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    methods = dict.fromkeys(method for one in evaluations for method in one.methods if method.about)
     parts = [_part(one, shown) for one, shown in zip(evaluations, examples, strict=True)]
     commands = dict.fromkeys(run.command for one in evaluations for run in one.runs if run.command)
     versions = ", ".join(dict.fromkeys(run.grainless for one in evaluations for run in one.runs))
-    return template.render(title=title, parts=parts, commands=list(commands), versions=versions, gain=GAIN)
+    return template.render(
+        title=title, parts=parts, methods=list(methods), commands=list(commands), versions=versions
+    )
 
 
 def _part(evaluation: Evaluation, examples: Sequence[Example]) -> dict[str, Any]:
@@ -108,9 +111,12 @@ def _cells(evaluation: Evaluation, noise: str, methods: Sequence[str]) -> list[_
 
 
 def _headline(example: Example) -> str:
+    """Say which of the two best methods is ahead on a picture."""
     pick = example.pick
-    won = "won" if pick.gain > 0 else "lost"
-    return f"{pick.picture}, {pick.noise}: {won} by {abs(pick.gain):.2f} dB against {pick.rival}"
+    first, second = (pick.method, pick.rival) if pick.gain >= 0 else (pick.rival, pick.method)
+    gap = f"{abs(pick.gain):.2f}"
+    ahead = f"{first} and {second} are equal" if gap == "0.00" else f"{first} is {gap} dB ahead of {second}"
+    return f"{pick.picture}, {pick.noise}: {ahead}"
 
 
 def _pictures(example: Example) -> list[_Shown]:

@@ -73,10 +73,11 @@ def _cell(row: Row | None, best: tuple[str, ...]) -> str:
 
 
 def _notes(evaluation: Evaluation, command: str) -> list[str]:
+    drawn = f"Noise seed {evaluation.seed}" if evaluation.drawn else "Noise as recorded"
     notes = [
         "- PSNR in dB / SSIM / MSE for values from 0 to 1, the best of each row bold. "
         f"Protocol `{evaluation.stamp}`.",
-        f"- Noise seed {evaluation.seed}; pictures' checksum `{evaluation.data.checksum[:12]}`.",
+        f"- {drawn}; pictures' checksum `{evaluation.data.checksum[:12]}`.",
     ]
     notes += [
         f"- `{item.name}`: {item.about}."

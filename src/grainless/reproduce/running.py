@@ -116,7 +116,7 @@ def reproduce(
             max_minutes=options.max_minutes,
             forms=forms,
             evaluations=evaluations,
-            sharpness=_sharpness(sample, forms),
+            sharpness=_sharpness(sample, forms, progress),
             sharpness_pictures=len(sample),
             examples=_examples(study, tests["seed"].sample(EXAMPLES), forms),
         )
@@ -149,30 +149,32 @@ def _measure(
     )
 
 
-def _sharpness(source: TestPictures, forms: dict[str, FormResult]) -> dict[str, dict[str, float]]:
+def _sharpness(
+    source: TestPictures, forms: dict[str, FormResult], progress: Progress
+) -> dict[str, dict[str, float]]:
     """Return the median over test pictures of how sharp noisy ones and each form's answers are, by noise."""
     denoisers = {form: Denoiser.load(result.model) for form, result in forms.items()}
     ratios: dict[str, dict[str, list[float]]] = {
         noise: {form: [] for form in ("noisy", *forms)} for noise in source.measurement.noise
     }
-    for name, _ in source:
+    for done, (name, pixels) in enumerate(source, start=1):
         for noise, found in ratios.items():
-            clean, noisy = _spoilt(source, name, noise)
+            clean, noisy = _spoilt(pixels, name, noise, source.measurement)
             found["noisy"].append(sharpness(clean, noisy))
             for form, denoiser in denoisers.items():
                 found[form].append(sharpness(clean, denoiser(noisy)))
+        progress(done, len(source))
     return {
         noise: {form: float(np.median(values)) for form, values in found.items()}
         for noise, found in ratios.items()
     }
 
 
-def _spoilt(source: TestPictures, name: str, noise: str) -> tuple[Pixels, Pixels]:
+def _spoilt(pixels: Pixels, name: str, noise: str, measurement: Measurement) -> tuple[Pixels, Pixels]:
     """Return a test picture clean and with its noise, as the protocol of the measurement has them."""
-    clean, protocol = source.read(source.store.names.index(name)), PROTOCOLS[source.measurement.protocol]
-    clean = to_8bit(clean) if protocol.eight_bit else to_float(clean)
-    parsed = parse_noise(noise)
-    return clean, corrupted(clean, parsed, protocol, seed=0, name=name, text=str(parsed))
+    protocol = PROTOCOLS[measurement.protocol]
+    clean = to_8bit(pixels) if protocol.eight_bit else to_float(pixels)
+    return clean, corrupted(clean, parse_noise(noise), protocol, seed=0, name=name)
 
 
 def _examples(
@@ -182,9 +184,10 @@ def _examples(
     methods = {name: as_method(name) for name in study.filters}
     methods |= {form: as_method(result.model) for form, result in forms.items()}
     rows = []
+    pictures = list(source)
     for noise in source.measurement.noise:
-        for name, _ in source:
-            clean, noisy = _spoilt(source, name, noise)
+        for name, pixels in pictures:
+            clean, noisy = _spoilt(pixels, name, noise, source.measurement)
             parts = {"clean": clean, "noisy": noisy}
             parts |= {
                 key: method.run(method.handed(noisy), parse_noise(noise)) for key, method in methods.items()

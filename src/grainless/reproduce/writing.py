@@ -137,7 +137,9 @@ def _longer(result: StudyResult) -> list[str]:
     for name, form in result.forms.items():
         limit = form.summary["max_minutes"]
         if form.cut and limit is not None and limit != result.max_minutes:
-            words = ["grainless", "train", form.recipe.name, "--data", load_run_data(form.run)["folder"]]
+            recipe, changes = result.study.recipe(name)
+            words = ["grainless", "train", recipe, "--data", load_run_data(form.run)["folder"]]
+            words += [word for change in changes for word in ("--set", change)]
             words += ["-o", f"runs/{form.run.name}", "--max-minutes", f"{limit:g}"]
             lines += ["", f"after the {name} form was trained longer, in the folder of the study, by", ""]
             lines += [f"    {shlex.join(words)}"]
@@ -225,7 +227,7 @@ def _verdicts(result: StudyResult, part: str) -> list[str]:
         psnr = {row.method: row.mean.psnr for row in evaluation.rows if row.noise == noise}
         best = max(study.filters, key=lambda name: psnr[name])
         faithful, improved = psnr["faithful"], psnr["improved"]
-        meant = f" (meant to be {study.bar:+.1f})" if study.bar is not None else ""
+        meant = f" (meant to be {study.bar:+.1f})" if study.bar is not None and part == "seed" else ""
         lines.append(
             f"- {noise}: the faithful form is {faithful - psnr['noisy']:+.2f} dB to the noisy pictures, "
             f"{faithful - psnr['median']:+.2f} dB to a 3 x 3 median filter and "

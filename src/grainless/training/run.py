@@ -20,7 +20,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader, default_collate
 
-from grainless.errors import OutputExistsError, TrainingError
+from grainless.errors import OutputExistsError, RecipeError, TrainingError
 from grainless.training.adversarial import build_task
 from grainless.training.callbacks import (
     AverageOfWeights,
@@ -70,6 +70,8 @@ RECIPE_FILE, SUMMARY_FILE = "recipe.json", "summary.json"
 LAST, BEST = "last.ckpt", "best.ckpt"
 LOCK = ".lock"
 """Held by the training that is at work in a run folder."""
+UNTRAINED = {RECIPE_FILE, DATA_FILE, PIXELS, LOCK}
+"""What lies in a run folder before its training begins."""
 SETTLING_BATCHES = 16
 """So many batches tell a network that was taken over the statistics of its norms."""
 HARMLESS = (
@@ -133,9 +135,16 @@ def train_run(
     # Built before anything is written: what is wrong with the network's settings shows here.
     task = build_task(resolved)
     check_data(data, resolved)
-    if _leads() and not options.resume:
-        _open_folder(resolved, output)
+    begins = _leads() and not options.resume
+    if begins:
+        # Nothing is left in a folder that is not taken.
+        _check_free(output)
+        output.mkdir(parents=True, exist_ok=True)
     with _alone_in(output):
+        if begins:
+            # Another training may have begun in it meanwhile.
+            _check_free(output)
+            write_json(output / RECIPE_FILE, resolved.model_dump(mode="json"))
         summary = _carry_out(task, data, output, options)
     if not _leads():
         # This process was started by the first one to share the work; what follows is the first one's.
@@ -173,7 +182,8 @@ def _carry_out(task: SupervisedTask, data: Path, output: Path, options: RunOptio
         if options.start_from is not None:
             write_start(output, options.start_from)
         if not options.resume:
-            report_faults(source, data)
+            section = task.recipe.data
+            report_faults(source, data, pairs=section.pairs if section.kind == "pairs" else ())
         # Until this part ends, nothing says how far the run is: a part that is killed leaves no summary.
         (output / SUMMARY_FILE).unlink(missing_ok=True)
     # A run that was killed before its first checkpoint begins once more.
@@ -271,29 +281,30 @@ def _resolve(recipe: str | Path, output: Path, *, changes: Sequence[str], resume
             "A resumed run keeps its recipe", got=f"--set {' '.join(changes)}", remedy="Leave out --set"
         )
     kept = load_run_recipe(output)
-    if Path(recipe).stem != kept.name:
+    if _name_of(recipe) != kept.name:
         logger.warning(
             "The run in %s goes on by its own recipe, %s, and not by %s", output, kept.name, recipe
         )
     return kept
 
 
-def _open_folder(recipe: Recipe, output: Path) -> None:
-    """Make the run folder with the recipe in it; one in which no training began is taken over."""
+def _name_of(recipe: str | Path) -> str:
+    """Return the name of a recipe, also of one whose file is there no more."""
+    try:
+        return load_recipe(recipe).name
+    except RecipeError:
+        return Path(recipe).stem
+
+
+def _check_free(output: Path) -> None:
+    """Raise OutputExistsError for a folder with files in it; one in which no training began is free."""
     if output.exists() and not output.is_dir():
         raise OutputExistsError(f"{output} is a file", expected="a folder for the run")
-    if output.is_dir() and {entry.name for entry in output.iterdir()} - {
-        RECIPE_FILE,
-        DATA_FILE,
-        PIXELS,
-        LOCK,
-    }:
+    if output.is_dir() and {entry.name for entry in output.iterdir()} - UNTRAINED:
         raise OutputExistsError(
             f"The run folder {output} is not empty",
             remedy="Pass --resume to go on with the run in it, or another folder",
         )
-    output.mkdir(parents=True, exist_ok=True)
-    write_json(output / RECIPE_FILE, recipe.model_dump(mode="json"))
 
 
 def _callbacks(recipe: Recipe, output: Path, clock: RunClock) -> list[Callback]:

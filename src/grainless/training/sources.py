@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -20,6 +21,7 @@ from grainless.datasets import (
     PixelStore,
     find_pictures,
     is_faces_file,
+    match_pairs,
     split_faces,
     split_names,
     store_faces,
@@ -80,8 +82,10 @@ def check_data(data: Path, recipe: Recipe) -> None:
             got=str(data),
             remedy="Pass a folder, or choose a recipe for faces",
         )
-    for folder in [data / name for name in recipe.data.pairs] if kind == "pairs" else [data]:
-        find_pictures(folder)
+    if kind == "pairs":
+        match_pairs(*(data / name for name in recipe.data.pairs))
+    else:
+        find_pictures(data)
 
 
 def open_source(
@@ -153,10 +157,11 @@ def describe_source(source: TrainingSource, data: Path) -> None:
     logger.info("%d pictures from %s, %d skipped", len(source.store), data, len(source.store.skipped))
 
 
-def report_faults(source: TrainingSource, data: Path) -> None:
+def report_faults(source: TrainingSource, data: Path, *, pairs: Sequence[str] = ()) -> None:
     """Warn of what the quick check of the data finds at fault: a line for each kind, with one picture of it.
 
-    Nothing is left out of the training: that is for whoever knows the pictures to decide.
+    Nothing is left out of the training: that is for whoever knows the pictures to decide. `pairs` are the
+    sides of a recipe for pairs.
     """
     parts = {part: getattr(source, part) for part in PARTS}
     report = check_store(source.store, noisy=source.noisy, name=str(data), parts=parts)
@@ -166,7 +171,8 @@ def report_faults(source: TrainingSource, data: Path) -> None:
         about = KINDS[kind]
         logger.warning("%s: %s, %s%s. %s", about.title, first.file, first.found, others, about.remedy)
     if report.faults:
-        logger.warning("`grainless check-data %s` looks further", data)
+        words = ["grainless", "check-data", str(data), *(["--pairs", *pairs] if pairs else [])]
+        logger.warning("`%s` looks further", shlex.join(words))
 
 
 def write_split(source: TrainingSource, output: Path, *, data: Path, resume: bool) -> None:
