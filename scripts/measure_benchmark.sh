@@ -2,7 +2,8 @@
 # Measure the bundled model and all filters on whole test sets, and their speed, and write docs/benchmark.md.
 # Usage: scripts/measure_benchmark.sh DATA RESULTS [filters|model|recorded|speed|page]; without the last word, all of it.
 # DATA is a folder with test/{cbsd68,kodak24,set12} and real_noise/polyu_crops; RESULTS a folder that keeps the JSON files:
-# a filter that was measured on a set is not measured again. The speed part wants a machine with nothing else to do.
+# a part that was measured is not measured again. The speed part wants a machine with nothing else to do.
+# Besides the evaluate extra it needs opencv-python-headless.
 set -euo pipefail
 data="$1"
 mkdir -p "$2"
@@ -13,9 +14,10 @@ cd "$data" # so that the commands printed in the page have short, general paths
 noises=()
 for spec in gaussian:{15,25,50} salt-pepper:0.{1,3,5,7,9} poisson:30 speckle:0.1; do noises+=(--noise "$spec"); done
 sigma=(--noise gaussian:15 --noise gaussian:25 --noise gaussian:50 --noise poisson:30 --noise speckle:0.1)
-# Filters for impulses are no use against Gaussian noise, nor the others against impulses: each is shown where it belongs.
-ranks=(median median5 adaptive_median mask_interpolate adaptive_riesz_mean)
-smoothers=(bilateral nlm tv wavelet opencv_nlm)
+# Filters that smooth are no use against impulses, and are left out there.
+ranks=() smoothers=()
+for name in median median5 adaptive_median mask_interpolate adaptive_riesz_mean; do ranks+=(--method "$name"); done
+for name in bilateral nlm tv wavelet opencv_nlm; do smoothers+=(--method "$name"); done
 pairs=(--data real_noise/polyu_crops --pairs '*_real.JPG' '*_mean.JPG')
 
 measure() { # NAME ARGUMENT...: measure unless the results are there
@@ -26,23 +28,21 @@ measure() { # NAME ARGUMENT...: measure unless the results are there
 
 for set in cbsd68 kodak24 set12; do
   if [ "$part" = filters ] || [ "$part" = all ]; then
-    for name in "${ranks[@]}"; do measure "$set-$name" --data "test/$set" "${noises[@]}" --method "$name"; done
-    for name in "${smoothers[@]}"; do measure "$set-$name" --data "test/$set" "${sigma[@]}" --method "$name"; done
+    measure "$set-ranks" --data "test/$set" "${noises[@]}" "${ranks[@]}"
+    measure "$set-smoothers" --data "test/$set" "${sigma[@]}" "${smoothers[@]}"
   fi
   if [ "$part" = model ] || [ "$part" = all ]; then
     measure "$set-universal" --data "test/$set" "${noises[@]}" --model universal --method median
   fi
 done
 if [ "$part" = recorded ] || [ "$part" = all ]; then
-  for name in "${ranks[@]}" "${smoothers[@]}"; do measure "polyu-$name" "${pairs[@]}" --method "$name"; done
+  measure polyu-filters "${pairs[@]}" "${ranks[@]}" "${smoothers[@]}"
   measure polyu-universal "${pairs[@]}" --model universal --method median
 fi
 if [ "$part" = speed ] || [ "$part" = all ]; then
-  methods=()
-  for name in "${ranks[@]}" "${smoothers[@]}"; do methods+=(--method "$name"); done
   peers=()
   for name in dncnn-20 ffdnet-colour drunet-colour; do peers+=(--peer "$name"); done
-  grainless benchmark --model universal "${methods[@]}" "${peers[@]}" --repeats 3 --json "$results/speed.json" \
+  grainless benchmark --model universal "${ranks[@]}" "${smoothers[@]}" "${peers[@]}" --repeats 3 --json "$results/speed.json" \
     --markdown "$results/speed.md" --plot "$docs/benchmark-speed.png" || [ $? = 1 ]
 fi
 if [ "$part" = page ] || [ "$part" = all ]; then
