@@ -22,7 +22,7 @@ from grainless.picture import read_picture
 from grainless.training import RunOptions, train_run
 from grainless.training import run as run_module
 from grainless.training.adversarial import build_task
-from grainless.training.run import load_run_recipe
+from grainless.training.run_folder import load_run_recipe
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_resolved_recipe_lies_beside_the_run(finished):
     assert recipe["name"] == "nine"
     assert recipe["schedule"]["steps"] == 9
     assert recipe["optimiser"]["clip_norm"] == 1.0
-    assert run_module.load_run_recipe(run).schedule.steps == 9
+    assert load_run_recipe(run).schedule.steps == 9
 
 
 def test_data_file_lists_split_and_skipped(tmp_path):

@@ -17,7 +17,7 @@ import numpy as np
 from grainless.errors import DataError, OutputExistsError, TrainingError
 from grainless.reproduce.study import Study
 from grainless.training import Recipe, RunOptions, export_run, load_recipe, train_run
-from grainless.training.run import RECIPE_FILE, SUMMARY_FILE, load_run_recipe
+from grainless.training.run_folder import RECIPE_FILE, SUMMARY_FILE, load_run_recipe
 from grainless.training.sources import check_data, check_same_pictures, load_run_data, open_source, read_json
 
 logger = logging.getLogger("grainless")

@@ -26,7 +26,7 @@ from grainless.tiling import round_up
 from grainless.training.checkpoints import read_checkpoint
 from grainless.training.patches import ValidationPatches
 from grainless.training.recipe import Recipe
-from grainless.training.run import BEST, LAST, load_run_recipe
+from grainless.training.run_folder import BEST, LAST, load_run_recipe
 from grainless.training.sources import START, load_run_data, reopen_source
 from grainless.training.task import load_weights
 from grainless.version import __version__

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from filelock import FileLock, Timeout
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader, default_collate
 
-from grainless.errors import OutputExistsError, RecipeError, TrainingError
+from grainless.errors import TrainingError
 from grainless.training.adversarial import build_task
 from grainless.training.callbacks import (
     AverageOfWeights,
@@ -47,15 +45,21 @@ from grainless.training.patches import (
     start_worker,
 )
 from grainless.training.progress import ProgressLine, decoding_bar
-from grainless.training.recipe import Recipe, check_recipe, load_recipe
+from grainless.training.recipe import Recipe
+from grainless.training.run_folder import (
+    LAST,
+    RECIPE_FILE,
+    SUMMARY_FILE,
+    alone_in,
+    check_free,
+    leads,
+    resolve_recipe,
+)
 from grainless.training.sources import (
-    DATA_FILE,
-    PIXELS,
     TrainingSource,
     check_data,
     describe_source,
     open_source,
-    read_json,
     report_faults,
     write_json,
     write_split,
@@ -66,12 +70,6 @@ from grainless.version import __version__
 
 logger = logging.getLogger("grainless")
 
-RECIPE_FILE, SUMMARY_FILE = "recipe.json", "summary.json"
-LAST, BEST = "last.ckpt", "best.ckpt"
-LOCK = ".lock"
-"""Held by the training that is at work in a run folder."""
-UNTRAINED = {RECIPE_FILE, DATA_FILE, PIXELS, LOCK}
-"""What lies in a run folder before its training begins."""
 SETTLING_BATCHES = 16
 """So many batches tell a network that was taken over the statistics of its norms."""
 HARMLESS = (
@@ -130,53 +128,33 @@ def train_run(
             got=f"--start-from {options.start_from}",
             remedy="Leave it out, or begin a new run in another folder",
         )
-    resolved = _resolve(recipe, output, changes=changes, resume=options.resume)
+    resolved = resolve_recipe(recipe, output, changes=changes, resume=options.resume)
     L.seed_everything(resolved.schedule.seed, verbose=False)
     # Built before anything is written: what is wrong with the network's settings shows here.
     task = build_task(resolved)
     check_data(data, resolved)
-    begins = _leads() and not options.resume
+    begins = leads() and not options.resume
     if begins:
         # Nothing is left in a folder that is not taken.
-        _check_free(output)
+        check_free(output)
         output.mkdir(parents=True, exist_ok=True)
-    with _alone_in(output):
+    with alone_in(output):
         if begins:
             # Another training may have begun in it meanwhile.
-            _check_free(output)
+            check_free(output)
             write_json(output / RECIPE_FILE, resolved.model_dump(mode="json"))
         summary = _carry_out(task, data, output, options)
-    if not _leads():
+    if not leads():
         # This process was started by the first one to share the work; what follows is the first one's.
         sys.exit(0)
     return summary
-
-
-@contextmanager
-def _alone_in(output: Path) -> Iterator[None]:
-    """Hold the run folder for one training and those that share its work; TrainingError if it is taken."""
-    if not _leads():
-        yield
-        return
-    # The system lets go of it when the process ends, however that happens.
-    lock = FileLock(output / LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise TrainingError(
-            f"Another training is at work in {output}", remedy="Wait for its end, or train in another folder"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _carry_out(task: SupervisedTask, data: Path, output: Path, options: RunOptions) -> dict[str, Any]:
     """Decode the pictures, train, and write the summary."""
     with decoding_bar() as progress:
         source = open_source(data, task.recipe, output, limit=options.limit_train, progress=progress)
-    if _leads():
+    if leads():
         describe_source(source, data)
         write_split(source, output, data=data, resume=options.resume)
         if options.start_from is not None:
@@ -190,7 +168,7 @@ def _carry_out(task: SupervisedTask, data: Path, output: Path, options: RunOptio
     if not (output / LAST).is_file() and (start := read_start(output)) is not None:
         _start_from(start, task, source)
     summary = _fit(task, source, output, options)
-    if _leads():
+    if leads():
         write_json(output / SUMMARY_FILE, summary)
     return summary
 
@@ -213,11 +191,6 @@ def _start_from(model: str, task: SupervisedTask, source: TrainingSource) -> Non
 def _start_method() -> str:
     """Return how workers are started: by forks of a clean process where the system has them."""
     return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-
-
-def _leads() -> bool:
-    """Return whether this is the first of the processes that train together: it alone writes and speaks."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def _fit(task: SupervisedTask, source: TrainingSource, output: Path, options: RunOptions) -> dict[str, Any]:
@@ -256,55 +229,6 @@ def _checkpoint_to_go_on_from(output: Path) -> Path | None:
         return None
     read_checkpoint(checkpoint)
     return checkpoint
-
-
-def load_run_recipe(run: Path) -> Recipe:
-    """Return the resolved recipe of a run folder; raises TrainingError if the folder is no run."""
-    file = run / RECIPE_FILE
-    if not file.is_file():
-        raise TrainingError(
-            f"{run} is not the folder of a training run",
-            got=f"no {RECIPE_FILE} in it",
-            remedy="Pass the folder that was given to `grainless train -o`",
-        )
-    return check_recipe(read_json(file), source=str(file))
-
-
-def _resolve(recipe: str | Path, output: Path, *, changes: Sequence[str], resume: bool) -> Recipe:
-    """Return the recipe of the run: the one in the folder when it is resumed, else the one asked for."""
-    if not _leads():
-        return load_run_recipe(output)
-    if not resume:
-        return load_recipe(recipe, changes)
-    if changes:
-        raise TrainingError(
-            "A resumed run keeps its recipe", got=f"--set {' '.join(changes)}", remedy="Leave out --set"
-        )
-    kept = load_run_recipe(output)
-    if _name_of(recipe) != kept.name:
-        logger.warning(
-            "The run in %s goes on by its own recipe, %s, and not by %s", output, kept.name, recipe
-        )
-    return kept
-
-
-def _name_of(recipe: str | Path) -> str:
-    """Return the name of a recipe, also of one whose file is there no more."""
-    try:
-        return load_recipe(recipe).name
-    except RecipeError:
-        return Path(recipe).stem
-
-
-def _check_free(output: Path) -> None:
-    """Raise OutputExistsError for a folder with files in it; one in which no training began is free."""
-    if output.exists() and not output.is_dir():
-        raise OutputExistsError(f"{output} is a file", expected="a folder for the run")
-    if output.is_dir() and {entry.name for entry in output.iterdir()} - UNTRAINED:
-        raise OutputExistsError(
-            f"The run folder {output} is not empty",
-            remedy="Pass --resume to go on with the run in it, or another folder",
-        )
 
 
 def _callbacks(recipe: Recipe, output: Path, clock: RunClock) -> list[Callback]:
