@@ -42,7 +42,7 @@ fi
 if [ "$part" = speed ] || [ "$part" = all ]; then
   peers=()
   for name in dncnn-20 ffdnet-colour drunet-colour; do peers+=(--peer "$name"); done
-  grainless benchmark --model universal "${ranks[@]}" "${smoothers[@]}" "${peers[@]}" --repeats 3 --json "$results/speed.json" \
+  grainless benchmark --model universal "${ranks[@]}" "${smoothers[@]}" "${peers[@]}" --repeats 3 --budget 60 --json "$results/speed.json" \
     --markdown "$results/speed.md" --plot "$docs/benchmark-speed.png" || [ $? = 1 ]
 fi
 if [ "$part" = page ] || [ "$part" = all ]; then

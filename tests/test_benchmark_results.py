@@ -130,7 +130,7 @@ def test_notes_say_how_it_was_measured(result):
     for words in (
         "the time of `universal` in the same round",
         "2 threads of 4 cores; Imaginary 9000, Linux x86_64; onnxruntime",
-        "gaussian:25, 8 bit, seed 0; gray for `peers:x`, colour for the others",
+        "gaussian:25, 8 bit, seed 0; in colour, for `peers:x` in gray",
         "125 at 1 MP (10^9/s). Load before: 0.5.",
         "`peers:x`: Some network; random weights.",
         "`median` at 1 MP: 1 of 3 rounds, for the budget.",

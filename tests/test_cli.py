@@ -203,7 +203,7 @@ def test_several_inputs_and_flat_folders(tmp_path: Path, model: Path) -> None:
         (["denoise", "{}/a.png", "-o", "{}/" + "n" * 300 + ".png"], "File name too long"),
         (["denoise", "{}/a.png", "-o", "{}/a.png/deep/out"], "the folder {}/a.png/deep/out cannot be made"),
         (["evaluate", "--data", "{}", "--noise", "clean", "--method", "meen"], "one of median"),
-        (["models", "{}/nowhere.onnx"], "nowhere.onnx"),
+        (["models", "{}/nowhere.onnx"], "does not exist"),
     ],
 )  # fmt: skip
 def test_what_a_user_can_cause_is_said_in_words(

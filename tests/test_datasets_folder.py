@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny_runs
 from grainless.datasets import PictureRequirement, decode_8bit, find_pictures, split_names
+from grainless.datasets.store import fingerprint_files
 from grainless.errors import DataError
+from grainless.picture import Metadata, Picture, write_picture
 
 NAMES = st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=2, max_size=60, unique=True)
 
@@ -90,6 +96,27 @@ def test_decode_8bit_gives_pixels_or_the_reason(folder):
     assert (pixels.tolist(), fault) == (tiny_runs.pixels_for("a/0.png").tolist(), "")
     pixels, fault = decode_8bit(folder / "a/0.png", PictureRequirement(min_side=41))
     assert (pixels, fault) == (None, "too small: 48x40 pixels, each side must be at least 41")
+
+
+@pytest.mark.parametrize(("white", "fault"), [(1.0, ""), (2.5, ""), (255.0, "float values up to 255")])
+def test_floats_whose_white_is_not_1_are_not_clipped_away(tmp_path, white, fault):
+    pixels = np.linspace(0, white, 300, dtype=np.float32).reshape(10, 10, 3)
+    write_picture(Picture(pixels, None, Metadata()), tmp_path / "a.tif")
+    found, said = decode_8bit(tmp_path / "a.tif", PictureRequirement())
+    assert (found is None) == bool(fault)
+    assert said.startswith(fault)
+    assert bool(said) == bool(fault)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of other systems are text")
+def test_names_that_are_no_text_are_names(tmp_path):
+    (tmp_path / os.fsdecode(b"\xff\xfe.png")).touch()
+    (tmp_path / "a.png").touch()
+    names = find_pictures(tmp_path)
+    assert len(names) == 2
+    training, validation = split_names(names, share=0.5)
+    assert sorted([*training, *validation]) == names
+    fingerprint_files(tmp_path, names, PictureRequirement())
 
 
 def test_nothing_cannot_be_split():

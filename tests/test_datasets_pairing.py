@@ -55,6 +55,15 @@ def test_nothing_but_the_star_has_a_meaning(tmp_path_factory: pytest.TempPathFac
     assert list_side(folder / f"*{ending}.png") == {"1": [f"1{ending}.png"]}
 
 
+def test_accents_pair_however_they_are_spelled(tmp_path: Path) -> None:
+    composed, taken_apart = "caf\u00e9", "cafe\u0301"
+    for folder, name in (("noisy", composed), ("clean", taken_apart)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{name}.png").touch()
+    [pair] = match_pairs(tmp_path / "noisy", tmp_path / "clean")
+    assert (pair.name, pair.clean.name) == (composed, f"{taken_apart}.png")
+
+
 def test_names_with_two_stars_and_names_of_nothing(tmp_path: Path) -> None:
     touch(tmp_path, "1_real.png")
     with pytest.raises(DataError, match=r"have one star; got \*_\*\.png"):

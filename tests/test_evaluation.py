@@ -282,9 +282,39 @@ def test_json_readers_ignore_new_fields_and_refuse_other_versions(folder, tmp_pa
         Evaluation.from_json(json.dumps({**content, "seed": "many"}))
     with pytest.raises(DataError, match=r"none.json cannot be read"):
         load(tmp_path / "none.json")
+    for text in ('{"version": NaN}', '{"version": [Infinity]}'):
+        with pytest.raises(InputError, match=r"The results hold .*, which is no number"):
+            Evaluation.from_json(text)
+    with pytest.raises(InputError, match="not JSON"):
+        Evaluation.from_json("[" * 200_000)
+    for version in (True, "1", 1.0):
+        with pytest.raises(InputError, match=f"another version; got {version!r}"):
+            Evaluation.from_json(json.dumps({**content, "version": version}))
     (tmp_path / "old.json").write_text('{"version": 0}')
     with pytest.raises(InputError, match=r"old.json: The results have another version; got 0"):
         load(tmp_path / "old.json")
+
+
+def test_results_that_contradict_themselves_are_refused(folder):
+    whole = evaluate(folder, ["gaussian:25"], methods=["median"]).to_json()
+
+    def read(change):
+        content = json.loads(whole)
+        change(content)
+        return Evaluation.from_json(json.dumps(content))
+
+    first = json.loads(whole)["rows"][0]["pictures"][0]
+    for change, fault in (
+        (lambda table: table["rows"].clear(), "there are no rows"),
+        (lambda table: table["methods"].pop(), "a row is of no method"),
+        (lambda table: table["methods"].append(table["methods"][0]), "two methods have one name"),
+        (lambda table: table["rows"].append(table["rows"][0]), "two rows are of one method and noise"),
+        (lambda table: table["rows"][0]["pictures"][0].update(name="x"), "not of the same pictures"),
+        (lambda table: [row["pictures"].append(first) for row in table["rows"]], "a picture is there twice"),
+        (lambda table: [row["pictures"].pop() for row in table["rows"]], "pictures are missing"),
+    ):
+        with pytest.raises(InputError, match=f"The results are not whole: .*{fault}"):
+            read(change)
 
 
 def test_parts_merge_to_what_one_call_would_have_measured(folder):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +46,7 @@ def test_one_protocol_goes_to_the_file_as_it_is_named(folder, tmp_path):
     assert found.protocol == MAHANVEISI
     assert found.runs[0].command.endswith("--seed 0 --protocol mahanveisi-fer2013")
     assert MAHANVEISI.stamp in result.stdout
-    assert "## " not in result.stdout.replace("### ", "")
+    assert result.stdout.startswith("### photos, 2 pictures, mahanveisi-fer2013\n")
 
 
 def test_without_a_protocol_it_is_that_of_files_and_the_command_is_as_before(folder, tmp_path):
@@ -69,8 +71,8 @@ def test_each_protocol_has_a_table_and_a_file_of_its_own(folder, tmp_path):
         assert len(found.rows) == 2
     text = (tmp_path / "s.md").read_text()
     assert text.strip() == result.stdout.strip()
-    first, second = text.split("## file-8bit\n")
-    assert first.startswith("## awgn-literature\n")
+    first, second = text.split("### photos, 2 pictures, file-8bit\n")
+    assert first.startswith("### photos, 2 pictures, awgn-literature\n")
     assert (first.count("| gaussian:25 |"), second.count("| gaussian:25 |")) == (1, 1)
     assert AWGN_LITERATURE.stamp in first
     assert FILE_8BIT.stamp in second
@@ -87,7 +89,9 @@ def test_all_protocols_are_asked_for_at_once(folder, tmp_path):
     result = evaluate(folder, "--protocol", "all", "--limit", 1, "--json", tmp_path / "s.json")
     assert result.exit_code == 0, result.stderr
     assert files(tmp_path) == sorted(f"s-{name}.json" for name in PROTOCOLS)
-    assert [line[3:] for line in result.stdout.splitlines() if line.startswith("## ")] == list(PROTOCOLS)
+    assert [line.split(", ")[2] for line in result.stdout.splitlines() if line.startswith("###")] == list(
+        PROTOCOLS
+    )
 
 
 def test_further_metrics_are_shown_and_written(folder, tmp_path):
@@ -136,6 +140,20 @@ def test_a_file_is_not_written_twice_nor_over_what_is_read(folder, tmp_path):
     assert page.exit_code == 2
     assert "s.json is a file to read" in page.stderr
     assert (tmp_path / "s.json").read_bytes() == before
+    picture = (folder / "a.png").read_bytes()
+    for option in ("--json", "--markdown"):
+        result = evaluate(folder, option, folder / "a.png")
+        assert result.exit_code == 2
+        assert "a.png is a file to read" in result.stderr
+    assert (folder / "a.png").read_bytes() == picture
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of other systems are text")
+def test_names_that_are_no_text_are_measured(folder, tmp_path):
+    (folder / "a.png").rename(folder / os.fsdecode(b"\xff.png"))
+    result = evaluate(folder, "--json", tmp_path / "s.json")
+    assert result.exit_code == 0, result.output
+    assert len(load(tmp_path / "s.json").rows[0].pictures) == 2
 
 
 @pytest.mark.parametrize(

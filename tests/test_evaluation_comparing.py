@@ -123,6 +123,11 @@ def test_one_method_out_of_two_files_has_two_names_in_the_table(tmp_path):
     table = CliRunner().invoke(app, ["compare", *files, "--method", "same"]).stdout
     assert "| noise | measure | A: same | B: same |" in table
     assert "| B: same is |" in table
+    assert "too few" not in table
+    few = tmp_path / "few.json"
+    results([row("same", "clean", [30.0]), row("other", "clean", [31.0])]).save(few)
+    words = ["compare", str(few), "--method", "same", "--method", "other"]
+    assert "They are too few to tell an interval" in CliRunner().invoke(app, words).stdout
     alone = CliRunner().invoke(app, ["compare", files[0], "--method", "same"])
     assert alone.exit_code == 2
     assert "cannot be compared with itself; got same; expected a second --method, or B.json" in alone.stderr

@@ -84,6 +84,15 @@ def test_numbers_that_look_equal_are_all_bold(result):
     assert [cell.split(" / ")[:2] for cell in cells] == [["**30.00**", "**0.5000**"]] * 2 + [["-"]]
 
 
+def test_names_cannot_break_the_table(result):
+    rows = (row("noisy", "clean", 9.5, 0.5), row("a|b\nc", "clean", 10.5, 0.6))
+    methods = (*result.methods[:1], dataclasses.replace(result.methods[1], name="a|b\nc"))
+    changed = dataclasses.replace(result, rows=rows, methods=methods, data=Data("x\ny", 1, "beef"))
+    text = markdown_table([changed])
+    assert "### x y, 1 picture" in text
+    assert "| noise | noisy | a\\|b c |\n" in text
+
+
 def test_ten_is_more_than_nine(result):
     rows = (row("noisy", "clean", 9.5, 0.5), row("median", "clean", 10.5, 0.6))
     text = markdown_table([dataclasses.replace(result, rows=rows)])
@@ -93,7 +102,7 @@ def test_ten_is_more_than_nine(result):
 
 def test_below_the_table_stands_how_it_was_made(result):
     text = markdown_table([result])
-    assert "### photos, 1 picture\n" in text
+    assert "### photos, 1 picture, file-8bit\n" in text
     for part in (
         f"Protocol `{FILE_8BIT.stamp}`.",
         "Noise seed 5; pictures' checksum `c0ffeec0ffee`.",
@@ -126,7 +135,7 @@ def test_noise_levels_and_skipped_pictures_are_told(result):
     assert "Noise level told on gaussian:25: `median`." in text
     assert "Noise level estimated from each noisy picture on poisson:30: `median`." in text
     assert "Not measured: bad.png (It is empty.)" in text
-    assert "### photos, 2 pictures\n" in text
+    assert "### photos, 2 pictures, file-8bit\n" in text
 
 
 def test_data_sets_have_tables_of_their_own_and_parts_are_merged(result):
@@ -134,7 +143,9 @@ def test_data_sets_have_tables_of_their_own_and_parts_are_merged(result):
     part = dataclasses.replace(result, rows=rows, runs=(Run("more", "0.2.0"),))
     leaves = dataclasses.replace(result, data=Data("leaves", 7, "beef"))
     text = markdown_table([result, leaves, part])
-    assert text.index("### photos, 1 picture") < text.index("### leaves, 7 pictures")
+    assert text.index("### photos, 1 picture, file-8bit\n") < text.index(
+        "### leaves, 7 pictures, file-8bit\n"
+    )
     photos, _ = text.split("### leaves")
     assert "| clean | **100.00** / **1.0000** / **1.00e-10** | 60.00 / **1.0000** / 1.00e-06 |" in photos
     assert "grainless 0.1.0, 0.2.0" in photos

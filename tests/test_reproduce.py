@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 import faces_csv
 import tiny_runs
@@ -194,11 +195,15 @@ def started(monkeypatch):
 
 def test_curves_are_of_the_studys_noise_and_of_the_last_time_that_a_step_was_made(tmp_path):
     form = forms.FormResult("faithful", None, {}, tmp_path, tmp_path)
-    for part, lines in (("part-2", ["4,40,30,50"]), ("part-10", ["4,44,32,56", "5,,,", "8,46,33,59"])):
+    for part, lines in (
+        ("part-2", ["4,40,30,50"]),
+        ("part-10", ["4,44,32,56", "5,,,", "8,46,33,59", "9,47,3", "10"]),
+    ):
         (tmp_path / "csv" / part).mkdir(parents=True)
         table = "\n".join(["step,psnr,psnr/a,psnr/b", *lines])
         (tmp_path / "csv" / part / "metrics.csv").write_text(table, encoding="utf-8")
-    assert form.curve(["a"]) == [(5, 32.0), (9, 33.0)]
+    # The last lines are cut.
+    assert form.curve(["a"]) == [(5, 32.0), (9, 33.0), (10, 3.0)]
     assert form.curve(["a", "b"]) == [(5, 44.0), (9, 46.0)]
     assert form.best(["b"]) == 59.0
 
@@ -220,6 +225,17 @@ def test_what_was_done_is_not_done_again(tmp_path, monkeypatch, started):
     reproduce("tiny", data=data, output=out)
     assert [options.resume for options in started] == [False, False, True]
     assert (out / "tiny.onnx").stat().st_mtime_ns > written
+
+
+def test_data_that_another_study_decodes_is_left_alone(tmp_path, monkeypatch):
+    make_study(tmp_path, monkeypatch)
+    data, out = tiny_runs.pictures(tmp_path / "p", count=16), tmp_path / "out"
+    (out / "runs/tiny").mkdir(parents=True)
+    with FileLock(out / "runs/tiny/.lock"), pytest.raises(TrainingError, match="Another training is at work"):
+        reproduce("tiny", data=data, output=out)
+    with pytest.raises(TrainingError, match="The run folder lies in the data"):
+        reproduce("tiny", data=data, output=data / "studies")
+    assert not (data / "studies").exists()
 
 
 @pytest.mark.slow

@@ -222,7 +222,8 @@ def test_samples_show_the_average_that_is_validated(data, tmp_path, monkeypatch)
 
 def test_checkpoints_are_replaced_in_one_step(tmp_path):
     path = tmp_path / "new" / "x.ckpt"
-    WholeFiles().save_checkpoint({"state_dict": {}, "global_step": 3}, path)
+    whole = {"state_dict": {}, "global_step": 3, "pytorch-lightning_version": "2"}
+    WholeFiles().save_checkpoint(whole, path)
     assert read_checkpoint(path)["global_step"] == 3
     with pytest.raises(AttributeError, match="pickle"):
         WholeFiles().save_checkpoint({"x": lambda: None}, path)
@@ -230,11 +231,11 @@ def test_checkpoints_are_replaced_in_one_step(tmp_path):
     assert [entry.name for entry in path.parent.iterdir()] == ["x.ckpt"]
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage" * 50, b"PK\x03\x04 cut off"])
+@pytest.mark.parametrize("content", [b"", b"garbage" * 50, b"PK\x03\x04 cut off", b"\x80\x02" + b"." * 30])
 def test_files_that_are_no_checkpoints(tmp_path, content):
     (tmp_path / "x.ckpt").write_bytes(content)
     with pytest.raises(
-        TrainingError, match=r"x\.ckpt cannot be read as a checkpoint; got .+ The file is damaged"
+        TrainingError, match=r"x\.ckpt cannot be read as a checkpoint; got .+ It is damaged; without it"
     ):
         read_checkpoint(tmp_path / "x.ckpt")
 

@@ -244,6 +244,17 @@ def test_a_folder_that_is_no_run(tmp_path):
         export_run(tmp_path, tmp_path / "m.onnx")
 
 
+def test_other_names_than_those_of_models_are_refused_before_the_work(own_run, tmp_path):
+    before = (own_run / "best.ckpt").read_bytes()
+    for name in ("best.ckpt", "photo.png", "model"):
+        with pytest.raises(TrainingError, match=r"ends in \.onnx; got .*Name it so: others may be yours"):
+            export_run(own_run, own_run / name)
+    assert (own_run / "best.ckpt").read_bytes() == before
+    (tmp_path / "folder.onnx").mkdir()
+    with pytest.raises(TrainingError, match=r"cannot be written; got a folder of that name"):
+        export_run(own_run, tmp_path / "folder.onnx")
+
+
 def test_a_run_without_checkpoint(own_run, tmp_path):
     (own_run / "best.ckpt").unlink()
     (own_run / "last.ckpt").unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shutil
 import signal
 import sys
@@ -521,12 +522,27 @@ def test_resume_with_a_damaged_recipe(data, finished, tmp_path):
         tiny_runs.train(data, run, resume=True)
 
 
-def test_resume_before_the_first_checkpoint_starts_at_step_0(data, finished, tmp_path):
+def test_resume_before_the_first_checkpoint_starts_at_step_0(data, finished, tmp_path, caplog):
     run = copy_of_run(finished[0], tmp_path / "run", 1)
-    (run / "last.ckpt").unlink()
+    for name in ("last.ckpt", "best.ckpt"):
+        (run / name).unlink(missing_ok=True)
     tiny_runs.train(data, run, resume=True)
     expected, got = (tiny_runs.checkpoint(folder / "last.ckpt") for folder in (finished[0], run))
     assert tiny_runs.weight_difference(expected, got) <= 1e-6
+    assert "Nothing was saved before the run in" in caplog.text
+
+
+def test_without_its_last_state_a_run_goes_on_from_its_best(data, finished, tmp_path, caplog):
+    run = shutil.copytree(finished[0], tmp_path / "run")
+    best = tiny_runs.checkpoint(run / "best.ckpt")["global_step"]
+    assert best > 0
+    (run / "last.ckpt").unlink()
+    tiny_runs.train(data, run, resume=True)
+    assert "Nothing was saved" not in caplog.text
+    expected, got = (tiny_runs.checkpoint(folder / "last.ckpt") for folder in (finished[0], run))
+    assert got["global_step"] == expected["global_step"]
+    assert tiny_runs.weight_difference(expected, got) <= 1e-6
+    assert tiny_runs.checkpoint(run / "best.ckpt")["global_step"] == best
 
 
 def test_a_full_disk_is_said_in_words(data, tmp_path, monkeypatch):
@@ -643,6 +659,23 @@ def test_ctrl_c_on_the_command_line(data, tmp_path):
     stopped = tiny_runs.checkpoint(run / "last.ckpt")["global_step"]
     run_to_the_end(data, run, "--resume", "--max-minutes", "0.2")
     assert tiny_runs.checkpoint(run / "last.ckpt")["global_step"] > stopped
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="signals and /proc are those of Linux")
+def test_ctrl_c_while_a_worker_starts_reaches_the_run_alone(data, tmp_path):
+    run = tmp_path / "run"
+    settings = ["--set", "schedule.steps=100000", "--set", "schedule.workers=1"]
+    with tiny_runs.cli(*command(data, run, *settings), "--max-minutes", "9", alone=True) as process:
+        deadline = time.monotonic() + 60
+        # The second child of the server is the worker: so early, it has only begun to import torch.
+        while len(descendants(process.pid)) < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert f"-o {run} --resume" in errors
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 
@@ -14,8 +15,11 @@ from grainless.training.run_folder import (
     LOCK,
     RECIPE_FILE,
     UNTRAINED,
+    Limits,
     alone_in,
     check_free,
+    check_outside,
+    keep_limits,
     leads,
     load_run_recipe,
     resolve_recipe,
@@ -102,6 +106,45 @@ def test_a_recipe_goes_by_the_name_in_it_while_its_file_is_there(tmp_path, tiny,
 def test_processes_that_share_the_work_read_the_recipe_of_the_first(tmp_path, run, monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert resolve_recipe("universal", run, changes=[], resume=False) == load_run_recipe(run)
+
+
+def test_limits_are_kept_until_there_are_new_ones(tmp_path):
+    def resumed(*limits):
+        return keep_limits(tmp_path, Limits(*limits), resume=True)
+
+    assert resumed() == Limits()  # a run from before limits were noted
+    assert keep_limits(tmp_path, Limits(90, 7), resume=False) == Limits(90, 7)
+    assert resumed() == Limits(90, 7)
+    assert resumed(120) == Limits(120, 7)
+    assert resumed() == Limits(120, 7)
+    assert resumed(math.inf) == Limits(math.inf, 7)
+    assert resumed() == Limits(math.inf, 7)
+    assert keep_limits(tmp_path, Limits(), resume=False) == Limits()
+    assert resumed().pictures is None
+
+
+def test_processes_that_share_the_work_read_the_limits_of_the_first(tmp_path, monkeypatch):
+    keep_limits(tmp_path, Limits(90, 7), resume=False)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert keep_limits(tmp_path, Limits(90, 7), resume=False) == Limits(90, 7)
+    assert keep_limits(tmp_path, Limits(), resume=True) == Limits(90, 7)
+    assert keep_limits(tmp_path, Limits(5), resume=True) == Limits(5, 7)
+    monkeypatch.delenv("LOCAL_RANK")
+    assert keep_limits(tmp_path, Limits(), resume=True) == Limits(90, 7)
+
+
+def test_what_a_killed_training_left_half_written_is_cleared_away(tmp_path):
+    (tmp_path / ".grainless-ab12.part").write_bytes(bytes(100))
+    check_free(tmp_path)
+    with alone_in(tmp_path):
+        assert [path.name for path in tmp_path.iterdir()] == [LOCK]
+
+
+def test_a_run_among_the_pictures_is_refused(tmp_path):
+    for folder in (tmp_path, tmp_path / "runs" / "one"):
+        with pytest.raises(TrainingError, match=r"The run folder lies in the data.*Pass a folder elsewhere"):
+            check_outside(folder, tmp_path)
+    check_outside(tmp_path / "run", tmp_path / "pictures")
 
 
 def test_other_folders_are_no_runs(tmp_path):

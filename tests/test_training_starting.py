@@ -132,6 +132,27 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_with_the_model
     assert notes == f"Training began with the weights of {card.name} ({card.checksum[:12]})."
 
 
+def test_a_run_that_was_killed_while_it_decoded_begins_with_the_model_and_its_pictures(
+    model, data, tmp_path, monkeypatch
+):
+    run, taken = tmp_path / "run", []
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "open_source", tiny_runs.stop)
+        with pytest.raises(KeyboardInterrupt):
+            tiny_runs.train(
+                data, run, "optimiser.freeze_norms=0", start_from=str(model), limit_train=4, max_minutes=9
+            )
+    original = load_exported
+    monkeypatch.setattr(
+        run_module, "load_exported", lambda net, name: taken.append(name) or original(net, name)
+    )
+    summary = tiny_runs.train(data, run, resume=True)
+    assert taken == [str(model)]
+    assert summary["max_minutes"] == 9
+    content = tiny_runs.read_json(run / "data.json")
+    assert len(content["training"]) + len(content["validation"]) == 4
+
+
 def test_a_run_resumes_with_the_model_that_it_began_with(model, data, tmp_path, monkeypatch):
     own, run = tmp_path / "own.onnx", tmp_path / "run"
     own.write_bytes(model.read_bytes())

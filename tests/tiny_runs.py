@@ -157,12 +157,20 @@ def read_json(path):
 
 
 @contextlib.contextmanager
-def cli(*arguments):
-    """Run the command line in a process of its own, with one thread and no CUDA; kill what is left of it."""
+def cli(*arguments, alone=False):
+    """Run the command line in a process of its own, with one thread and no CUDA; kill what is left of it.
+
+    `alone` gives it a process group of its own, as a terminal does.
+    """
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-m", "grainless", *map(str, arguments)]
     with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=alone,
     ) as process:
         try:
             yield process

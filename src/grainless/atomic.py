@@ -7,14 +7,21 @@ import os
 import tempfile
 from pathlib import Path
 
+TEMPORARY = ".grainless-"
+"""How the names of files begin that are being written; they end in `.part`."""
+
 
 def replace_file(path: Path, data: bytes) -> None:
     """Write `data` under a temporary name in the same folder, then give it the name `path` in one step.
 
-    Missing folders are made, and what stood at `path` is replaced. Raises OSError, and then leaves nothing.
+    Missing folders are made, and what stood at `path` is replaced; pipes and devices are written into. Raises
+    OSError, and then leaves nothing.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_bytes(data)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".grainless-", suffix=".part")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY, suffix=".part")
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)

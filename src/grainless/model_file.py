@@ -260,7 +260,10 @@ def _parse(data: bytes, name: str) -> onnx.ModelProto:
 def _card_text(model: onnx.ModelProto, name: str) -> str:
     texts: list[str] = [entry.value for entry in model.metadata_props if entry.key == CARD_KEY]
     if not texts:
-        raise refuse(name, "it has no card, which says how it is to be run", remedy=_WRITE_A_CARD)
+        remedy = (
+            f"{_WRITE_A_CARD} To measure with a model of others, put a sidecar beside it (docs/speed.md)."
+        )
+        raise refuse(name, "it has no card, which says how it is to be run", remedy=remedy)
     return texts[0]
 
 

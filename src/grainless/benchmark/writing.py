@@ -157,22 +157,25 @@ def _notes(result: Benchmark) -> list[str]:
     loads = (f"{pace.load:g}" for pace in result.paces if pace.load is not None)
     packages = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
     notes = [
-        f"- Median of up to {settings.repeats} rounds (fastest to slowest), x the time of "
+        f"- {_rounds(settings.repeats)}, x the time of "
         f"`{result.reference}` in the same round; each run in a process of its own, methods in turn, "
         "loading left out.",
         f"- {_threads(result)} of {machine.cores} cores; {machine.processor}, {machine.system}; "
         f"{settings.runtime}, precision {settings.precision}.",
-        f"- Picture drawn with {result.noise}, 8 bit, seed {settings.seed}; gray for "
-        f"{_gray_rows(result)}, colour for the others.",
+        f"- Picture drawn with {result.noise}, 8 bit, seed {settings.seed}; in colour{_gray_rows(result)}.",
         "- Memory is that of the whole process: Python, libraries, model, picture and result.",
         "- Of peak: multiply-adds per second, halos included, by those of a float32 matrix product: "
         f"{', '.join(paces) or 'not measured'} (10^9/s). Load before: {', '.join(loads) or 'not known'}.",
         *(f"- `{row.name}`: {row.about}." for row in result.rows if row.kind == "peer"),
         *_cell_notes(result),
-        f"- Budget {settings.budget:g} s for all rounds of a method at a size; "
+        f"- Budget {settings.budget:g} s for the rounds of a method at a size; "
         f"Python {machine.python}, {packages}, grainless {result.grainless}.",
     ]
     return [*notes, *(["", f"      {result.command}"] if result.command else [])]
+
+
+def _rounds(repeats: int) -> str:
+    return "One round" if repeats == 1 else f"Median of up to {repeats} rounds (fastest to slowest)"
 
 
 def _cell_notes(result: Benchmark) -> list[str]:
@@ -185,4 +188,6 @@ def _cell_notes(result: Benchmark) -> list[str]:
 
 
 def _gray_rows(result: Benchmark) -> str:
-    return ", ".join(f"`{row.name}`" for row in result.rows if row.channels == 1) or "none"
+    """Name the rows that are given a gray picture."""
+    gray = ", ".join(f"`{row.name}`" for row in result.rows if row.channels == 1)
+    return f", for {gray} in gray" if gray else ""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import functools
+import io
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from typing import Annotated, ParamSpec
@@ -102,4 +104,8 @@ def _before_commands(
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Names of files need not be text that the terminal can show.
+            stream.reconfigure(errors="backslashreplace")
     app()

@@ -32,10 +32,16 @@ def benchmark(
             show_default="0.25, 1, 12, 48",
         ),
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, show_default="all cores")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of each run.", show_default="all cores")
+    ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Rounds at each size.")] = 5,
     budget: Annotated[
-        float, typer.Option(metavar="SECONDS", help="For all rounds of one row at one size; more is skipped.")
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="For the rounds of one row at one size; one that is too slow for a single round is skipped.",
+        ),
     ] = 120.0,
     reference: Annotated[
         str | None,

@@ -30,7 +30,8 @@ def check_data(
         tuple[Path, Path] | None,
         typer.Option(
             metavar="NOISY CLEAN",
-            help="Folders of noisy and clean pictures, in PATH or anywhere.",
+            help="Folders of noisy and clean pictures, or names with a star such as '*_real.JPG', in PATH or "
+            "anywhere.",
             show_default="noisy and clean in PATH, if both are there",
         ),
     ] = None,

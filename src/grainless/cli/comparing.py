@@ -65,6 +65,8 @@ def _table(result: Comparison) -> str:
         f"{result.differences[0].pictures} pictures, the mean over them of each picture's own scores. "
         f"Protocol `{result.stamp}`.",
     ]
+    if result.differences[0].low is None:
+        lines.append("They are too few to tell an interval, and so which method is better: 6 are needed.")
     return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ import logging
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
@@ -14,14 +15,22 @@ import typer
 from grainless.cli.console import bar, stderr
 from grainless.errors import MissingExtraError
 
+
+def _packaged(folder: str) -> str:
+    """List the names of the files in a folder of the package."""
+    files = (resources.files("grainless") / folder).iterdir()
+    return ", ".join(sorted(Path(file.name).stem for file in files if file.name.endswith(".toml")))
+
+
 _EXTRA_PACKAGES = {"torch", "lightning", "torchmetrics", "onnxscript", "tensorboard"}
 
 
 @contextmanager
 def _train_extra() -> Iterator[None]:
-    """Turn the failed import of a package of the `train` extra into an error that names the extra."""
+    """Say that torch is being loaded, and turn a failed import into an error that names the `train` extra."""
     try:
-        yield
+        with stderr().status("loading PyTorch"):
+            yield
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] in _EXTRA_PACKAGES:
             raise MissingExtraError("Training", "train") from error
@@ -39,8 +48,12 @@ def _log_to_stderr() -> None:
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe by its name, or a .toml file.")],
-    data: Annotated[Path, typer.Option(metavar="PATH", help="Folder of pictures, or the csv of FER2013.")],
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help=f"A .toml file, or one of {_packaged('recipes')}.")
+    ],
+    data: Annotated[
+        Path, typer.Option(metavar="PATH", help="Folder of pictures or of pairs, or the csv of FER2013.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="RUN", help="Folder of the run.")],
     settings: Annotated[
         list[str] | None,
@@ -85,7 +98,7 @@ def train(
 
 
 def reproduce(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A study; a wrong name lists them.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {_packaged('studies')}.")],
     data: Annotated[Path, typer.Option(metavar="PATH", help="The csv of FER2013, or a folder of pictures.")],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="For all studies, which share networks.")
@@ -140,5 +153,6 @@ def export(
     """Write the best network of a run as one ONNX file with its card inside."""
     with _train_extra():
         from grainless.training import export_run
+    _log_to_stderr()
     export_run(run, out, half=half)
     typer.echo(f"wrote {out}", err=True)

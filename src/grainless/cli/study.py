@@ -123,7 +123,7 @@ def evaluate(
     from grainless.evaluation import DEFAULT_METHODS, RecordedPairs
     from grainless.evaluation import evaluate as measure
     from grainless.metrics import PROTOCOLS, check_metrics
-    from grainless.report import check_packages
+    from grainless.report import check_packages, markdown_table
 
     models_used = model or ([] if method else ["universal"])
     filters = method or list(DEFAULT_METHODS)
@@ -143,12 +143,14 @@ def evaluate(
         *(place for each in places for place in each.values()),
         *([markdown_file] if markdown_file else []),
         *([out / "report.html", out / "report.md"] if out else []),
+        read=[*_pictures(data, pairs), *map(Path, models_used)],
     )
     words = ["grainless", "evaluate", "--data", str(data)]
     words += ["--pairs", *map(str, pairs)] if pairs else []
     for option, values in (("--noise", noise), ("--model", models_used), ("--method", filters)):
         words += [word for text in values or [] for word in (option, text)]
-    words += ["--seed", str(seed), *(["--limit", str(limit)] if limit else [])]
+    words += [] if pairs else ["--seed", str(seed)]
+    words += ["--limit", str(limit)] if limit else []
     words += [word for text in metric or [] for word in ("--metric", text)]
     words += [word for name in (protocols if protocol else ()) for word in ("--protocol", name)]
     words += ["-o", str(out)] if out else []
@@ -172,7 +174,7 @@ def evaluate(
                 with writing(place):
                     results[-1].save(place)
 
-    text = "\n".join(_table(result, titled=len(results) > 1) for result in results)
+    text = "\n".join(markdown_table([result]) for result in results)
     typer.echo(text)
     for line in _unmeasured(results, metric or ()):
         typer.echo(line, err=True)
@@ -185,6 +187,14 @@ def evaluate(
             replace_file(markdown_file, text.encode())
     if out is not None:
         _write_page(out, results, data=source, methods=[*filters, *models_used])
+
+
+def _pictures(data: Path, pairs: tuple[Path, Path] | None) -> list[Path]:
+    """Return the files that are measured on; raises DataError where there are none."""
+    from grainless.datasets import find_pictures, side_folder
+
+    folders = {side_folder(data / side) for side in pairs} if pairs else {data}
+    return [folder / name for folder in folders for name in find_pictures(folder)]
 
 
 def _unmeasured(results: Sequence[Evaluation], metrics: Sequence[str]) -> list[str]:
@@ -272,14 +282,6 @@ def _places(json_file: Path, protocols: Sequence[str]) -> dict[str, Path]:
     if len(protocols) == 1:
         return {protocols[0]: json_file}
     return {name: json_file.with_name(f"{json_file.stem}-{name}{json_file.suffix}") for name in protocols}
-
-
-def _table(result: Evaluation, *, titled: bool) -> str:
-    """Show the results under one protocol, with its name above if there are others beside it."""
-    from grainless.report import markdown_table
-
-    title = f"## {result.protocol.name}\n\n" if titled else ""
-    return title + markdown_table([result])
 
 
 def _described(path: Path, card: ModelCard) -> str:

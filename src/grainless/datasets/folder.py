@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 from grainless.errors import DataError, GrainlessError
 from grainless.metrics import to_8bit
 from grainless.picture import is_picture_name, read_picture
+
+_MOST = 4.0
+"""Floats above it were not meant to be white at 1: highlights of a linear picture seldom go so far."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,8 @@ def split_names(
     chosen = set(listed) & set(names)
     if not chosen:
         ranks = {
-            name: int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64 for name in names
+            name: int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8], "big") / 2**64
+            for name in names
         }
         chosen = {name for name in names if ranks[name] < share} or {min(names, key=lambda name: ranks[name])}
     training = [name for name in names if name not in chosen]
@@ -93,13 +98,23 @@ def split_names(
     return training, sorted(chosen)
 
 
+def beyond_white(pixels: NDArray[Any]) -> str | None:
+    """Return in words why float pixels would be ruined by rounding to 8 bits, or None.
+
+    A little beyond is what editing leaves.
+    """
+    if pixels.dtype.kind != "f" or pixels.max() <= _MOST:
+        return None
+    return f"float values up to {pixels.max():g}, where white is to be 1"
+
+
 def decode_8bit(path: Path, requirement: PictureRequirement) -> tuple[NDArray[np.uint8] | None, str]:
     """Return uint8 pixels `(H, W, C)` without alpha, or None and why the picture cannot be used."""
     try:
         pixels = read_picture(path).pixels
     except GrainlessError as error:
         return None, str(error)
-    fault = requirement.fault(pixels)
+    fault = beyond_white(pixels) or requirement.fault(pixels)
     if fault is not None:
         return None, fault
     return np.ascontiguousarray(to_8bit(pixels)), ""

@@ -7,6 +7,7 @@ the suffix, or less all but what the star stands for.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -45,17 +46,22 @@ def list_side(side: Path) -> dict[str, list[str]]:
     for file in find_pictures(side_folder(side)):
         path = PurePosixPath(file)
         if STAR not in side.name:
-            files.setdefault(path.with_suffix("").as_posix(), []).append(file)
+            files.setdefault(_spelled(path.with_suffix("")), []).append(file)
         elif fnmatchcase(path.name, _pattern(side)):
             before, after = side.name.split(STAR)
             own = path.name[len(before) : len(path.name) - len(after)]
-            files.setdefault((path.parent / own).as_posix(), []).append(file)
+            files.setdefault(_spelled(path.parent / own), []).append(file)
     if not files:
         raise DataError(
             f"No picture in {side_folder(side)} is called {side.name}",
             expected="names as they are, large and small letters too, with one star for what a pair shares",
         )
     return dict(sorted(files.items()))
+
+
+def _spelled(path: PurePosixPath) -> str:
+    """Return a name in one spelling: macOS and others write accents in two ways."""
+    return unicodedata.normalize("NFC", path.as_posix())
 
 
 def _pattern(side: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -209,8 +210,8 @@ def cannot_be_stored(error: OSError) -> DataError:
 
 def fingerprint_files(source: Path, names: Sequence[str], requirement: PictureRequirement) -> str:
     """Return a hash that changes when a file, its size or its date changes, or the requirement."""
-    digest = hashlib.sha256(f"{source.resolve()}|{requirement}".encode())
+    digest = hashlib.sha256(os.fsencode(f"{source.resolve()}|{requirement}"))
     for name in names:
         status = (source / name).stat()
-        digest.update(f"{name}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+        digest.update(os.fsencode(f"{name}|{status.st_size}|{status.st_mtime_ns}\n"))
     return digest.hexdigest()

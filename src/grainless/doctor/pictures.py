@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from grainless.datasets.folder import beyond_white
 from grainless.doctor.compression import BLOCK_STEP, LOW_QUALITY, block_step, jpeg_quality
 from grainless.doctor.findings import Finding
 from grainless.doctor.grain import IMPULSE_NOISE, IMPULSE_SHARE, impulse_share, measure_grain
@@ -45,6 +46,8 @@ def look(file: Path, name: str, *, min_side: int, quick: bool, clean: bool = Tru
     except GrainlessError as error:
         reason = str(error).replace(str(file), name)
         return Looked(name, None, (Finding(name, "unreadable", reason),))
+    if (beyond := beyond_white(picture.pixels)) is not None:
+        return Looked(name, None, (Finding(name, "unreadable", beyond),))
     pixels = np.ascontiguousarray(to_8bit(picture.pixels))
     plain = plain_findings(name, pixels, min_side=min_side)
     if quick or not clean or any(finding.kind == "blank" for finding in plain):

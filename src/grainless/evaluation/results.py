@@ -155,11 +155,13 @@ class Evaluation:
         """Read what `to_json` wrote; raises InputError for anything else."""
         content = _versioned(text)
         try:
-            return TypeAdapter(Evaluation).validate_python(content)
+            evaluation = TypeAdapter(Evaluation).validate_python(content)
         except ValidationError as error:
             fault = error.errors()[0]
             place = ".".join(str(part) for part in fault["loc"])
             raise InputError(f"The results are not valid at {place}", got=fault["msg"]) from error
+        _check_whole(evaluation)
+        return evaluation
 
     def save(self, path: str | Path) -> None:
         """Write the JSON file, whole or not at all; what stood there is replaced."""
@@ -263,19 +265,43 @@ def _check_agreement(known: Row, row: Row) -> None:
 
 def _versioned(text: str | bytes) -> dict[str, Any]:
     try:
-        content = json.loads(text, object_hook=_with_infinity)
-    except ValueError as error:
+        content = json.loads(text, object_hook=_with_infinity, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"The results are not JSON ({error})", expected="the JSON of an evaluation"
         ) from error
-    if not isinstance(content, dict) or content.get("version") != VERSION:
+    version = content.get("version") if isinstance(content, dict) else type(content).__name__
+    if not isinstance(content, dict) or type(version) is not int or version != VERSION:
         raise InputError(
             "The results have another version",
-            got=content.get("version") if isinstance(content, dict) else type(content).__name__,
+            got=repr(version),
             expected=f"version {VERSION}",
             remedy="Measure again, or read them with the grainless that wrote them",
         )
     return content
+
+
+def _refuse_constant(name: str) -> float:
+    raise InputError(f"The results hold {name}, which is no number", remedy="Measure again")
+
+
+def _check_whole(evaluation: Evaluation) -> None:
+    """Raise InputError for results that contradict themselves, as edited ones may."""
+    names = {method.name for method in evaluation.methods}
+    pictures = [tuple(sorted(picture.name for picture in row.pictures)) for row in evaluation.rows]
+    faults = {
+        "there are no rows": not evaluation.rows,
+        "a row is of no method": any(row.method not in names for row in evaluation.rows),
+        "two methods have one name": len(names) < len(evaluation.methods),
+        "two rows are of one method and noise": len({(row.method, row.noise) for row in evaluation.rows})
+        < len(evaluation.rows),
+        "the rows are not of the same pictures": len(set(pictures)) > 1,
+        "a picture is there twice": any(len(set(each)) < len(each) for each in pictures[:1]),
+        "pictures are missing": any(len(each) != evaluation.data.pictures for each in pictures),
+    }
+    for fault, found in faults.items():
+        if found:
+            raise InputError(f"The results are not whole: {fault}", remedy="Measure again")
 
 
 def _without_infinity(value: Any) -> Any:

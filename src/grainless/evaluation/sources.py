@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -118,7 +119,7 @@ class Intake:
                 self.skipped.append(Skipped(name, fault))
                 continue
             for part in pixels:
-                self._digest.update(f"{name}\n{part.shape}\n".encode() + part.tobytes())
+                self._digest.update(os.fsencode(f"{name}\n{part.shape}\n") + part.tobytes())
             self.done += 1
             yield Sample(name, *(self._as_measured(part) for part in pixels))
 

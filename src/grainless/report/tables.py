@@ -28,10 +28,11 @@ def markdown_table(evaluations: Sequence[Evaluation], *, command: str = "") -> s
 def _section(evaluation: Evaluation, command: str) -> str:
     methods = [method.name for method in evaluation.methods]
     count = evaluation.data.pictures
+    pictures = f"{count} picture{'s' if count != 1 else ''}"
     lines = [
-        f"### {evaluation.data.name}, {count} picture{'s' if count != 1 else ''}",
+        f"### {in_cell(evaluation.data.name)}, {pictures}, {evaluation.protocol.name}",
         "",
-        f"| noise | {' | '.join(methods)} |",
+        f"| noise | {' | '.join(map(in_cell, methods))} |",
         f"| --- |{' --- |' * len(methods)}",
     ]
     for noise in evaluation.noises:
@@ -40,6 +41,11 @@ def _section(evaluation: Evaluation, command: str) -> str:
         cells = (_cell(found.get(method), best) for method in methods)
         lines.append(f"| {noise} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", *_notes(evaluation, command), ""])
+
+
+def in_cell(text: str) -> str:
+    """Return text as it may stand in a cell of a Markdown table: on one line, without its mark."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _psnr(row: Row) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from grainless.errors import DataError, OutputExistsError, TrainingError
 from grainless.reproduce.study import Study
 from grainless.training import Recipe, RunOptions, export_run, load_recipe, train_run
-from grainless.training.run_folder import RECIPE_FILE, SUMMARY_FILE, load_run_recipe
+from grainless.training.run_folder import RECIPE_FILE, SUMMARY_FILE, alone_in, check_outside, load_run_recipe
 from grainless.training.sources import check_data, check_same_pictures, load_run_data, open_source, read_json
 
 logger = logging.getLogger("grainless")
@@ -59,11 +59,13 @@ class FormResult:
         files = self.run.glob("csv/part-*/metrics.csv")
         for path in sorted(files, key=lambda path: int(path.parent.name.removeprefix("part-"))):
             with path.open(newline="", encoding="utf-8") as file:
-                rows = [row for row in csv.DictReader(file) if row.get("psnr")]
+                # The last line of a log may be cut, as by a full disk.
+                rows = [row for row in csv.DictReader(file) if row.get("psnr") and row.get("step")]
             # What a part does again, as the one before was killed, is what the weights come from.
             points |= {
                 int(row["step"]) + 1: float(np.mean([float(row[f"psnr/{noise}"]) for noise in noises]))
                 for row in rows
+                if all(row.get(f"psnr/{noise}") for noise in noises)
             }
         return sorted(points.items())
 
@@ -104,7 +106,12 @@ def _check_test(study: Study, data: Path, output: Path) -> None:
     """Raise DataError before hours of training where no picture would be left to measure on."""
     recipe = load_recipe(*study.recipe(study.forms[0]))
     check_data(data, recipe)
-    source = open_source(data, recipe, _run_folder(study, study.forms[0], output))
+    run = _run_folder(study, study.forms[0], output)
+    check_outside(run, data)
+    run.mkdir(parents=True, exist_ok=True)
+    # Another study may be decoding into it.
+    with alone_in(run):
+        source = open_source(data, recipe, run)
     if not source.test:
         raise DataError(
             "No picture is left for the test",
@@ -125,7 +132,8 @@ def _train(
     run = _run_folder(study, form, output)
     if _is_done(run, max_minutes):
         # One recipe may have been trained on other data, under names that are the same.
-        check_same_pictures(open_source(data, load_run_recipe(run), run), run)
+        with alone_in(run):
+            check_same_pictures(open_source(data, load_run_recipe(run), run), run)
         return
     resume = (run / RECIPE_FILE).is_file()
     logger.info("%s: %s the %s form", study.name, "going on with" if resume else "training", form)

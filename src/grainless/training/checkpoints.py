@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -40,6 +39,10 @@ class WholeFiles(TorchCheckpointIO):
             ) from error
 
 
+_HELD = {"state_dict", "global_step", "pytorch-lightning_version"}
+"""What every state of a run holds."""
+
+
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Return what lies in a checkpoint, tensors on the CPU; raises TrainingError where that is no checkpoint.
 
@@ -47,14 +50,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().splitlines()[:1]
+    except Exception as error:  # what torch raises depends on the bytes that it meets
+        # Behind the first sentence stands advice for those who write loaders.
+        reason = [line.split(". ")[0] for line in str(error).strip().splitlines()[:1]]
         raise TrainingError(
             f"{path} cannot be read as a checkpoint",
             got=reason[0] if reason else type(error).__name__,
-            remedy="The file is damaged; remove it to start from the run's other checkpoint, or anew",
+            remedy="It is damaged; without it the run goes on from its other checkpoint, or begins anew",
         ) from error
-    if not isinstance(state, dict) or not {"state_dict", "global_step"} <= state.keys():
+    if not isinstance(state, dict) or not state.keys() >= _HELD:
         raise TrainingError(f"{path} is not a checkpoint of a training run")
     return state
 

@@ -62,6 +62,7 @@ def export_run(run: Path, output: Path, *, half: bool = False) -> ModelCard:
     Runtime gives on the run's validation pictures what torch gives, within 1e-4, and 16-bit weights cost at
     most 0.01 dB. Raises TrainingError, or ModelError for a graph or a path that cannot be written.
     """
+    _check_output(output)
     trained = _load_run(run)
     reference = _validation_psnr(trained, _torch_run(trained.net)) if half else None
     trained.net.fold()
@@ -110,6 +111,18 @@ def _reach(net: PictureNet, channels: int, side: int, place: int) -> int:
     return int((felt - place).abs().max()) if len(felt) else 0
 
 
+def _check_output(output: Path) -> None:
+    """Refuse, before minutes of work, what is no name for a model."""
+    if output.suffix.lower() != ".onnx":
+        raise TrainingError(
+            "The name of a model file ends in .onnx",
+            got=str(output),
+            remedy="Name it so: others may be yours",
+        )
+    if output.is_dir():
+        raise TrainingError(f"The model file {output} cannot be written", got="a folder of that name")
+
+
 def _load_run(run: Path) -> _Trained:
     """Read recipe, weights and validation pictures of a run folder."""
     recipe = load_run_recipe(run)
@@ -122,7 +135,7 @@ def _load_run(run: Path) -> _Trained:
     net = build_net(recipe.net.name, recipe.net.settings)
     state = read_checkpoint(checkpoint)
     load_weights(net, state)
-    logger.info("%s of step %d", checkpoint.name, state["global_step"])
+    logger.info("Exporting the %s state of %s, that of step %d", checkpoint.stem, run, state["global_step"])
     patches = ValidationPatches(reopen_source(run, recipe), recipe, stride=net.stride)
     return _Trained(recipe=recipe, net=net.eval(), patches=patches, data=load_run_data(run))
 

@@ -61,7 +61,7 @@ class ProgressLine(Callback):
         bar = Progress(*columns, console=Console(stderr=True), refresh_per_second=2)
         if bar.console.is_terminal and trainer.is_global_zero:
             self._bar = bar
-            self._task = bar.add_task("", total=1.0)
+            self._task = bar.add_task("starting", total=1.0)
             bar.start()
 
     def on_train_batch_end(

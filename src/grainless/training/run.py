@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +50,15 @@ from grainless.training.patches import (
 from grainless.training.progress import ProgressLine, decoding_bar
 from grainless.training.recipe import Recipe
 from grainless.training.run_folder import (
+    BEST,
     LAST,
     RECIPE_FILE,
     SUMMARY_FILE,
+    Limits,
     alone_in,
     check_free,
+    check_outside,
+    keep_limits,
     leads,
     resolve_recipe,
 )
@@ -100,7 +107,7 @@ class RunOptions:
     start_from: str | None = None
     """Begin with the weights of this exported model, by name or path, instead of random ones."""
     limit_train: int | None = None
-    """Use only so many pictures."""
+    """Use only so many pictures; a resumed run uses as many as before."""
     devices: int = 1
     """Processors or graphics cards to train on."""
 
@@ -133,6 +140,7 @@ def train_run(
     # Built before anything is written: what is wrong with the network's settings shows here.
     task = build_task(resolved)
     check_data(data, resolved)
+    check_outside(output, data)
     begins = leads() and not options.resume
     if begins:
         # Nothing is left in a folder that is not taken.
@@ -143,6 +151,10 @@ def train_run(
             # Another training may have begun in it meanwhile.
             check_free(output)
             write_json(output / RECIPE_FILE, resolved.model_dump(mode="json"))
+            if options.start_from is not None:
+                write_start(output, options.start_from)
+        limits = keep_limits(output, Limits(options.max_minutes, options.limit_train), resume=options.resume)
+        options = replace(options, max_minutes=limits.minutes, limit_train=limits.pictures)
         summary = _carry_out(task, data, output, options)
     if not leads():
         # This process was started by the first one to share the work; what follows is the first one's.
@@ -157,15 +169,16 @@ def _carry_out(task: SupervisedTask, data: Path, output: Path, options: RunOptio
     if leads():
         describe_source(source, data)
         write_split(source, output, data=data, resume=options.resume)
-        if options.start_from is not None:
-            write_start(output, options.start_from)
         if not options.resume:
             section = task.recipe.data
             report_faults(source, data, pairs=section.pairs if section.kind == "pairs" else ())
         # Until this part ends, nothing says how far the run is: a part that is killed leaves no summary.
         (output / SUMMARY_FILE).unlink(missing_ok=True)
     # A run that was killed before its first checkpoint begins once more.
-    if not (output / LAST).is_file() and (start := read_start(output)) is not None:
+    begins = _checkpoint_to_go_on_from(output) is None
+    if leads() and options.resume and begins:
+        logger.info("Nothing was saved before the run in %s stopped: it begins anew", output)
+    if begins and (start := read_start(output)) is not None:
         _start_from(start, task, source)
     summary = _fit(task, source, output, options)
     if leads():
@@ -193,6 +206,20 @@ def _start_method() -> str:
     return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
+def _start_server() -> None:
+    """Start what workers are forked from so that it, and they, never see Ctrl-C.
+
+    `start_worker` comes too late for that: a worker that is still importing would die of it, and the run.
+    """
+    if _start_method() != "forkserver" or threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _fit(task: SupervisedTask, source: TrainingSource, output: Path, options: RunOptions) -> dict[str, Any]:
     """Train, and return the summary."""
     recipe = task.recipe
@@ -203,10 +230,15 @@ def _fit(task: SupervisedTask, source: TrainingSource, output: Path, options: Ru
     interruption = Interruption(output / LAST)
     # Waiting is counted from behind what the others do at the end of a step.
     around = [clock, count, *_callbacks(recipe, output, clock), interruption, timed, best, waiting]
+    if recipe.schedule.workers:
+        _start_server()
     with _quiet_lightning(), interruption.handling():
         trainer = _trainer(task, output, options.devices, around)
         training, validation = _loaders(recipe, source, task, trainer)
         checkpoint = _checkpoint_to_go_on_from(output) if options.resume else None
+        if checkpoint is not None:
+            # Lightning's own errors are not for users.
+            read_checkpoint(checkpoint)
         trainer.fit(task, training, validation, ckpt_path=checkpoint, weights_only=True)
     return {
         "version": 1,
@@ -223,12 +255,8 @@ def _fit(task: SupervisedTask, source: TrainingSource, output: Path, options: Ru
 
 
 def _checkpoint_to_go_on_from(output: Path) -> Path | None:
-    """Return the run's last checkpoint once it was found readable; None where there is none yet."""
-    checkpoint = output / LAST
-    if not checkpoint.is_file():
-        return None
-    read_checkpoint(checkpoint)
-    return checkpoint
+    """Return the run's last checkpoint, or else its best; None where there is none yet."""
+    return next((file for file in (output / LAST, output / BEST) if file.is_file()), None)
 
 
 def _callbacks(recipe: Recipe, output: Path, clock: RunClock) -> list[Callback]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from grainless.atomic import TEMPORARY
 from grainless.errors import OutputExistsError, RecipeError, TrainingError
 from grainless.training.recipe import Recipe, check_recipe, load_recipe
-from grainless.training.sources import DATA_FILE, PIXELS, read_json
+from grainless.training.sources import DATA_FILE, PIXELS, read_json, write_json
 
 logger = logging.getLogger("grainless")
 
@@ -20,7 +23,9 @@ RECIPE_FILE, SUMMARY_FILE = "recipe.json", "summary.json"
 LAST, BEST = "last.ckpt", "best.ckpt"
 LOCK = ".lock"
 """Held by the training that is at work in a run folder."""
-UNTRAINED = {RECIPE_FILE, DATA_FILE, PIXELS, LOCK}
+LIMITS_FILE = "limits.json"
+"""Holds the limits of time and pictures under which the run goes on."""
+UNTRAINED = {RECIPE_FILE, DATA_FILE, PIXELS, LOCK, LIMITS_FILE}
 """What lies in a run folder before its training begins."""
 
 
@@ -44,9 +49,47 @@ def alone_in(output: Path) -> Iterator[None]:
             f"Another training is at work in {output}", remedy="Wait for its end, or train in another folder"
         ) from error
     try:
+        # What a training that was killed left half-written.
+        for file in output.glob(f"{TEMPORARY}*"):
+            with suppress(OSError):
+                file.unlink()
         yield
     finally:
         lock.release()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What ends a run before its recipe does, and what it leaves out."""
+
+    minutes: float | None = None
+    """Infinity lifts a limit, also one that a checkpoint holds."""
+    pictures: int | None = None
+
+
+def keep_limits(output: Path, limits: Limits, *, resume: bool) -> Limits:
+    """Note the limits of a run, and return them; a resumed run without new ones gets those noted.
+
+    The state of a run holds its minutes too, but none is saved in its first minutes.
+    """
+    file = output / LIMITS_FILE
+    if (resume or not leads()) and file.is_file():
+        table = read_json(file)
+        noted = Limits(
+            math.inf if table.get("max_minutes") is None else float(table["max_minutes"]),
+            table.get("limit_train"),
+        )
+        limits = Limits(
+            noted.minutes if limits.minutes is None else limits.minutes,
+            noted.pictures if limits.pictures is None else limits.pictures,
+        )
+    elif resume and limits.minutes is None:
+        # A run from before limits were noted: its last state has them.
+        return limits
+    if leads():
+        minutes = None if limits.minutes is None or math.isinf(limits.minutes) else limits.minutes
+        write_json(file, {"version": 1, "max_minutes": minutes, "limit_train": limits.pictures})
+    return limits
 
 
 def load_run_recipe(run: Path) -> Recipe:
@@ -59,6 +102,14 @@ def load_run_recipe(run: Path) -> Recipe:
             remedy="Pass the folder that was given to `grainless train -o`",
         )
     return check_recipe(read_json(file), source=str(file))
+
+
+def check_outside(output: Path, data: Path) -> None:
+    """Raise TrainingError for a run folder among the pictures: what the run writes would be trained on."""
+    if data.resolve() in (output.resolve(), *output.resolve().parents):
+        raise TrainingError(
+            "The run folder lies in the data", got=f"{output} in {data}", remedy="Pass a folder elsewhere"
+        )
 
 
 def resolve_recipe(recipe: str | Path, output: Path, *, changes: Sequence[str], resume: bool) -> Recipe:
@@ -91,7 +142,8 @@ def check_free(output: Path) -> None:
     """Raise OutputExistsError for a folder with files in it; one in which no training began is free."""
     if output.exists() and not output.is_dir():
         raise OutputExistsError(f"{output} is a file", expected="a folder for the run")
-    if output.is_dir() and {entry.name for entry in output.iterdir()} - UNTRAINED:
+    names = {entry.name for entry in output.iterdir()} if output.is_dir() else set()
+    if {name for name in names if not name.startswith(TEMPORARY)} - UNTRAINED:
         raise OutputExistsError(
             f"The run folder {output} is not empty",
             remedy="Pass --resume to go on with the run in it, or another folder",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -146,7 +147,7 @@ def _shared_out(
 
 def pick_by_hash(names: Sequence[str], share: float) -> list[str]:
     """Return about `share` of the names; whether one is picked depends on nothing but the name."""
-    salted = {name: hashlib.sha256(f"test|{name}".encode()).digest() for name in names}
+    salted = {name: hashlib.sha256(os.fsencode(f"test|{name}")).digest() for name in names}
     return [name for name in names if int.from_bytes(salted[name][:8], "big") < share * 2**64]
 
 
@@ -177,15 +178,18 @@ def report_faults(source: TrainingSource, data: Path, *, pairs: Sequence[str] = 
 
 def write_split(source: TrainingSource, output: Path, *, data: Path, resume: bool) -> None:
     """Write which pictures the run trains on, validates on and skipped; a resumed run must have the same."""
-    if resume and (output / DATA_FILE).is_file():
+    before = load_run_data(output) if resume and (output / DATA_FILE).is_file() else {}
+    if PARTS[0] in before:
         check_same_pictures(source, output)
         return
+    start = load_run_data(output) if (output / DATA_FILE).is_file() else {}
     content = {
         "version": 1,
         "folder": data.resolve().name,
         "checksum": checksum(source),
         **_named_parts(source),
         "skipped": [vars(skipped) for skipped in source.store.skipped],
+        **{key: value for key, value in start.items() if key == START},
     }
     write_json(output / DATA_FILE, content)
 
@@ -231,7 +235,7 @@ def read_json(file: Path) -> dict[str, Any]:
     """Return the table in a file of the run folder."""
     try:
         table = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise TrainingError(f"{file} cannot be read", got=str(error)) from error
     if not isinstance(table, dict):
         raise TrainingError(f"{file} cannot be read", got=f"a JSON {type(table).__name__}")

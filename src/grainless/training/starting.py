@@ -20,10 +20,10 @@ from grainless.training.sources import DATA_FILE, START, load_run_data, write_js
 
 
 def write_start(run: Path, model: str | Path) -> None:
-    """Note in the data of a run which model it begins with; raises ModelError for what is none."""
+    """Note which model a new run begins with; raises ModelError for what is none."""
     card = read_model(find_model(model)).card
     start = {"model": str(model), "name": card.name, "checksum": card.checksum}
-    write_json(run / DATA_FILE, load_run_data(run) | {START: start})
+    write_json(run / DATA_FILE, {"version": 1, START: start})
 
 
 def read_start(run: Path) -> str | None:
@@ -31,7 +31,7 @@ def read_start(run: Path) -> str | None:
 
     Raises ModelError where it is gone, TrainingError where another one has taken its place.
     """
-    start = load_run_data(run).get(START)
+    start = load_run_data(run).get(START) if (run / DATA_FILE).is_file() else None
     if start is None:
         return None
     found = read_model(find_model(start["model"])).card.checksum
