@@ -101,7 +101,7 @@ def test_decode_8bit_gives_pixels_or_the_reason(folder):
 @pytest.mark.parametrize(("white", "fault"), [(1.0, ""), (2.5, ""), (255.0, "float values up to 255")])
 def test_floats_whose_white_is_not_1_are_not_clipped_away(tmp_path, white, fault):
     pixels = np.linspace(0, white, 300, dtype=np.float32).reshape(10, 10, 3)
-    write_picture(Picture(pixels, None, Metadata()), tmp_path / "a.tif")
+    write_picture(Picture(pixels, None, Metadata(), "tiff"), tmp_path / "a.tif")
     found, said = decode_8bit(tmp_path / "a.tif", PictureRequirement())
     assert (found is None) == bool(fault)
     assert said.startswith(fault)

@@ -274,7 +274,7 @@ def test_json_readers_ignore_new_fields_and_refuse_other_versions(folder, tmp_pa
     assert Evaluation.from_json(json.dumps(content)).rows[0].method == "noisy"
     with pytest.raises(InputError, match="another version; got 2; expected version 1"):
         Evaluation.from_json(json.dumps({**content, "version": 2}))
-    with pytest.raises(InputError, match="another version; got list"):
+    with pytest.raises(InputError, match="another version; got 'list'"):
         Evaluation.from_json("[]")
     with pytest.raises(InputError, match="not JSON"):
         Evaluation.from_json("{")

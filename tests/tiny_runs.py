@@ -97,7 +97,7 @@ def train(data, output, *changes, recipe=None, **options):
     return train_run(recipe, data=data, output=output, changes=changes, options=RunOptions(**options))
 
 
-def stop(*_):
+def stop(*_, **__):
     """What Ctrl-C does."""
     raise KeyboardInterrupt
 
