@@ -27,6 +27,9 @@ def markdown_tables(result: Benchmark) -> str:
     return "\n".join([*parts, ""])
 
 
+MARKS = "os^v"
+
+
 def draw_plot(result: Benchmark, path: str | Path) -> None:
     """Draw seconds and peak memory over megapixels, a line per row, into a picture file.
 
@@ -35,15 +38,17 @@ def draw_plot(result: Benchmark, path: str | Path) -> None:
     check_plotting(path)
     figure = _figure()
     time, memory = figure.subplots(1, 2)
-    for row in result.rows:
+    for number, row in enumerate(result.rows):
+        # Colours come again after ten lines, with another mark.
+        mark = MARKS[number // 10 % len(MARKS)]
         cells = [result.cell(row.name, size) for size in result.settings.sizes]
-        _line(time, row.name, [(_megapixels(cell), _run_seconds(cell)) for cell in cells])
-        _line(memory, row.name, [(_megapixels(cell), _megabytes(cell)) for cell in cells])
+        _line(time, row.name, [(_megapixels(cell), _run_seconds(cell)) for cell in cells], mark=mark)
+        _line(memory, row.name, [(_megapixels(cell), _megabytes(cell)) for cell in cells], mark=mark)
     for axes, label in ((time, "seconds"), (memory, "peak memory of the process, MB")):
         axes.set(xlabel="megapixels", ylabel=label, xscale="log", yscale="log")
         axes.grid(alpha=0.3, which="both")
     time.set_title(f"{_threads(result)}, {result.machine.processor}", fontsize=9)
-    time.legend(fontsize=8)
+    figure.legend(*time.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     figure.savefig(path, dpi=110)
 
 
@@ -61,13 +66,13 @@ def _figure() -> Figure:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("Plots", "evaluate") from error
-    return Figure(figsize=(11, 4.5), layout="constrained")
+    return Figure(figsize=(12, 4.5), layout="constrained")
 
 
-def _line(axes: Axes, name: str, points: list[tuple[float, float | None]]) -> None:
+def _line(axes: Axes, name: str, points: list[tuple[float, float | None]], *, mark: str) -> None:
     """Draw what is known of a row; one without any points keeps its place in the legend."""
     known = [(x, y) for x, y in points if y is not None]
-    axes.plot([x for x, _ in known], [y for _, y in known], marker="o", label=name)
+    axes.plot([x for x, _ in known], [y for _, y in known], marker=mark, label=name)
 
 
 def _megapixels(cell: Cell) -> float:

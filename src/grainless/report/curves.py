@@ -38,10 +38,10 @@ def draw_curves(evaluation: Evaluation) -> list[Figure]:
 
 def _draw_lines(lines: dict[str, list[tuple[float, float]]], label: str) -> Figure:
     figure, axes = _axes()
-    for method, points in lines.items():
+    for number, (method, points) in enumerate(lines.items()):
         levels, decibels = zip(*sorted(points), strict=True)
         style = {"color": "gray", "linestyle": ":"} if method == "noisy" else {}
-        axes.plot(levels, decibels, marker="o", markersize=4, label=method, **style)
+        axes.plot(levels, decibels, marker=_mark(number), markersize=4, label=method, **style)
     axes.set_xlabel(label)
     axes.set_ylabel("PSNR, dB")
     axes.legend(fontsize=8)
@@ -59,12 +59,12 @@ def draw_speed(evaluation: Evaluation) -> Figure:
     by_method: dict[str, list[Row]] = {}
     for row in evaluation.rows:
         by_method.setdefault(row.method, []).append(row)
-    for method, rows in by_method.items():
+    for number, (method, rows) in enumerate(by_method.items()):
         if method == "noisy" or len(rows) < len(evaluation.noises):
             continue
         seconds = sum(row.seconds_per_megapixel for row in rows) / len(rows)
         decibels = sum(row.mean.psnr for row in rows) / len(rows)
-        axes.plot([seconds], [decibels], marker="o")
+        axes.plot([seconds], [decibels], marker=_mark(number))
         axes.annotate(method, (seconds, decibels), xytext=(5, 4), textcoords="offset points", fontsize=8)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -74,6 +74,11 @@ def draw_speed(evaluation: Evaluation) -> Figure:
     axes.set_xlabel("seconds per megapixel, while it was measured")
     axes.set_ylabel("mean PSNR over the noises, dB")
     return figure
+
+
+def _mark(number: int) -> str:
+    """Return the mark of a line: colours come again after ten, with another one."""
+    return "os^v"[number // 10 % 4]
 
 
 def _axes() -> tuple[Figure, Any]:
