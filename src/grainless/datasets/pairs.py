@@ -68,7 +68,7 @@ def unequal_sizes(pair: PairFiles, noisy: Pixels, clean: Pixels) -> str | None:
     """Say which sizes the pictures of a pair have where these differ, or their channels; None if not."""
     if noisy.shape == clean.shape:
         return None
-    return f"{pair.noisy} has {_size(noisy)}, {pair.clean} has {_size(clean)}"
+    return f"{pair.noisy} has {describe_size(noisy)}, {pair.clean} has {describe_size(clean)}"
 
 
 def _take_up_both(folder: Path, fingerprint: str) -> tuple[PixelStore, PixelStore] | None:
@@ -110,7 +110,7 @@ def _decode_pairs(
         clean.finish(fingerprint)
 
 
-def _size(pixels: Pixels) -> str:
+def describe_size(pixels: Pixels) -> str:
     """Return the size of `(H, W, C)` pixels in words."""
     height, width, channels = pixels.shape
     return f"{width}x{height} pixels in {channels} channel{'s' if channels > 1 else ''}"

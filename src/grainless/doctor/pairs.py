@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from grainless.datasets import check_apart, list_side, side_folder
+from grainless.datasets import check_apart, describe_size, list_side, side_folder
 from grainless.doctor.alignment import align
 from grainless.doctor.comparison import compare_noise
 from grainless.doctor.copies import Kept
@@ -155,7 +155,7 @@ class PairCheck:
     def _compare(self, noisy_name: str, noisy: Pixels, clean_name: str, clean: Pixels) -> Finding | None:
         """Return what is wrong with a pair, or None."""
         if noisy.shape != clean.shape:
-            found = f"{_described(noisy)}, {clean_name} has {_described(clean)}"
+            found = f"{describe_size(noisy)}, {clean_name} has {describe_size(clean)}"
             return Finding(noisy_name, "pair-size", found, clean_name)
         if np.array_equal(noisy, clean):
             return Finding(noisy_name, "pair-equal", f"equal to {clean_name}", clean_name)
@@ -188,11 +188,6 @@ class PairCheck:
         self.findings = swapped + [
             finding for finding in self.findings if finding.kind not in NOISE or finding.file not in names
         ]
-
-
-def _described(pixels: Pixels) -> str:
-    height, width, channels = pixels.shape
-    return f"{width}x{height} pixels in {channels} channel{'s' if channels > 1 else ''}"
 
 
 def _moved(down: int, right: int) -> str:

@@ -18,6 +18,7 @@ from grainless.errors import InputError, MissingExtraError
 from grainless.evaluation import Evaluation, Example, Row
 from grainless.metrics import to_8bit
 from grainless.report.curves import draw_curves, draw_speed
+from grainless.report.sheet import show_removed
 from grainless.report.tables import markdown_table
 
 PAGE, TABLE = "report.html", "report.md"
@@ -128,8 +129,7 @@ def _pictures(example: Example) -> list[_Shown]:
         for label, pixels in parts
     ]
     last, restored = parts[-1]
-    difference = _levels(example.noisy).astype(np.float32) - _levels(restored)
-    removed = np.rint(np.clip(128 + GAIN * difference, 0, 255)).astype(np.uint8)
+    removed = show_removed(_levels(example.noisy), _levels(restored), gain=GAIN)
     return [*shown, _Shown(f"removed by {last}", f"x {GAIN}", _source(removed))]
 
 

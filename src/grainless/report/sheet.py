@@ -73,9 +73,14 @@ def _parts(row: SheetRow, gain: float) -> tuple[Pixels, Pixels, Pixels]:
             got=f"{row.before.shape} and {row.after.shape}",
             expected="one shape",
         )
-    difference = row.before.astype(np.float32) - row.after.astype(np.float32)
-    removed = np.rint(np.clip(GRAY + gain * difference, 0, 255)).astype(np.uint8)
-    return _rgb(row.before), _rgb(row.after), _rgb(removed)
+    return _rgb(row.before), _rgb(row.after), _rgb(show_removed(row.before, row.after, gain=gain))
+
+
+def show_removed(before: Pixels, after: Pixels, *, gain: float) -> Pixels:
+    """Return what was taken out of uint8 pixels, `gain` times as strong on gray."""
+    difference = before.astype(np.float32) - after.astype(np.float32)
+    shown: Pixels = np.rint(np.clip(GRAY + gain * difference, 0, 255)).astype(np.uint8)
+    return shown
 
 
 def _rgb(pixels: Pixels) -> Pixels:
