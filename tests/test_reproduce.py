@@ -261,7 +261,8 @@ def test_a_form_that_had_more_time_is_said(tmp_path, monkeypatch):
     )
     page = (out / "tiny.md").read_text(encoding="utf-8")
     assert "after the improved form was trained longer" in page
-    assert "    grainless train tiny-improved --data p -o runs/tiny-improved --max-minutes 2e-06\n" in page
+    recipe = tmp_path / "tiny-improved.toml"
+    assert f"    grainless train {recipe} --data p -o runs/tiny-improved --max-minutes 2e-06\n" in page
     assert "after the faithful form" not in page
 
 
