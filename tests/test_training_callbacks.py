@@ -222,9 +222,10 @@ def test_samples_show_the_average_that_is_validated(data, tmp_path, monkeypatch)
 
 def test_checkpoints_are_replaced_in_one_step(tmp_path):
     path = tmp_path / "new" / "x.ckpt"
-    whole = {"state_dict": {}, "global_step": 3, "pytorch-lightning_version": "2"}
-    WholeFiles().save_checkpoint(whole, path)
+    WholeFiles().save_checkpoint({"state_dict": {}, "global_step": 3}, path)
     assert read_checkpoint(path)["global_step"] == 3
+    with pytest.raises(TrainingError, match="is not a checkpoint of a training run"):
+        read_checkpoint(path, whole=True)
     with pytest.raises(AttributeError, match="pickle"):
         WholeFiles().save_checkpoint({"x": lambda: None}, path)
     assert read_checkpoint(path)["global_step"] == 3

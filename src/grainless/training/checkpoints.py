@@ -39,14 +39,11 @@ class WholeFiles(TorchCheckpointIO):
             ) from error
 
 
-_HELD = {"state_dict", "global_step", "pytorch-lightning_version"}
-"""What every state of a run holds."""
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path, *, whole: bool = False) -> dict[str, Any]:
     """Return what lies in a checkpoint, tensors on the CPU; raises TrainingError where that is no checkpoint.
 
-    Nothing in the file is run: only tensors and plain values are loaded.
+    Nothing in the file is run: only tensors and plain values are loaded. A `whole` one has all that a run
+    needs to go on, else weights are enough.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -58,7 +55,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             got=reason[0] if reason else type(error).__name__,
             remedy="It is damaged; without it the run goes on from its other checkpoint, or begins anew",
         ) from error
-    if not isinstance(state, dict) or not state.keys() >= _HELD:
+    held = {"state_dict", "global_step", *({"pytorch-lightning_version"} if whole else ())}
+    if not isinstance(state, dict) or not held <= state.keys():
         raise TrainingError(f"{path} is not a checkpoint of a training run")
     return state
 

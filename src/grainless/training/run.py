@@ -238,7 +238,7 @@ def _fit(task: SupervisedTask, source: TrainingSource, output: Path, options: Ru
         checkpoint = _checkpoint_to_go_on_from(output) if options.resume else None
         if checkpoint is not None:
             # Lightning's own errors are not for users.
-            read_checkpoint(checkpoint)
+            read_checkpoint(checkpoint, whole=True)
         trainer.fit(task, training, validation, ckpt_path=checkpoint, weights_only=True)
     return {
         "version": 1,

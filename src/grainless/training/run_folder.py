@@ -70,10 +70,11 @@ class Limits:
 def keep_limits(output: Path, limits: Limits, *, resume: bool) -> Limits:
     """Note the limits of a run, and return them; a resumed run without new ones gets those noted.
 
-    The state of a run holds its minutes too, but none is saved in its first minutes.
+    The state of a run holds its minutes too, but none is saved in its first minutes. All processes that share
+    the work get the same, or they would wait for each other.
     """
     file = output / LIMITS_FILE
-    if (resume or not leads()) and file.is_file():
+    if resume and file.is_file():
         table = read_json(file)
         noted = Limits(
             math.inf if table.get("max_minutes") is None else float(table["max_minutes"]),
