@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 import faces_csv
 from doctor_pictures import clean_folder, save, scene, spoilt
 from grainless.cli.checking import LISTED, check_data
-from grainless.doctor import KINDS
+from grainless.doctor import KINDS, MIN_SIDE
 from grainless.errors import DataError, InputError
 
 app = typer.Typer()
@@ -79,6 +79,17 @@ def test_long_lists_are_cut_unless_all_are_asked_for(tmp_path: Path) -> None:
     assert "  22.png: all pixels are 22\n" in whole.stdout
     assert "more;" not in whole.stdout
     assert len(json.loads(run(root, "--json").stdout)["findings"]) == LISTED + 3
+
+
+def test_a_shortest_side_is_refused_for_faces_and_shown_for_pictures(tmp_path: Path) -> None:
+    pixels = " ".join(["7"] * 2304)
+    file = tmp_path / "faces.csv"
+    file.write_text(f"emotion,pixels,Usage\n0,{pixels},Training\n", encoding="utf-8")
+    result = run(file, "--min-side", 96)
+    assert isinstance(result.exception, InputError)
+    assert str(result.exception) == "All faces are 48x48 pixels; got --min-side 96. Leave it out."
+    shown = " ".join(run("--help").stdout.split())
+    assert f"[default: ({MIN_SIDE})]" in shown or f"[default: {MIN_SIDE}]" in shown
 
 
 def test_options_reach_the_check(tmp_path: Path) -> None:

@@ -59,6 +59,12 @@ def test_small_blank_and_gray_pictures(tmp_path: Path) -> None:
     assert set(told(save(tmp_path / "both.png", gray[:50]), quick=True)) == {"too-small", "gray-in-colour"}
 
 
+def test_floats_far_beyond_white_are_said(tmp_path: Path) -> None:
+    pixels = np.linspace(0, 255, 100 * 100 * 3, dtype=np.float32).reshape(100, 100, 3)
+    write_picture(Picture(pixels, None, Metadata(), "tiff"), tmp_path / "a.tif")
+    assert told(tmp_path / "a.tif") == {"unreadable": "float values up to 255, where white is to be 1"}
+
+
 def test_gray_is_three_equal_channels_everywhere() -> None:
     gray = scene(0, channels=1).repeat(3, axis=2)
     assert is_gray(gray)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -151,6 +152,21 @@ def test_a_run_that_was_killed_while_it_decoded_begins_with_the_model_and_its_pi
     assert summary["max_minutes"] == 9
     content = tiny_runs.read_json(run / "data.json")
     assert len(content["training"]) + len(content["validation"]) == 4
+
+
+def test_a_new_run_does_not_begin_with_the_model_of_an_earlier_attempt(model, data, tmp_path, monkeypatch):
+    run, taken = tmp_path / "run", []
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "_fit", tiny_runs.stop)
+        with pytest.raises(KeyboardInterrupt):
+            tiny_runs.train(data, run, "optimiser.freeze_norms=0", start_from=str(model))
+    # What the interruption left counts as no training.
+    for name in ("tensorboard", "csv"):
+        shutil.rmtree(run / name, ignore_errors=True)
+    monkeypatch.setattr(run_module, "load_exported", lambda net, name: taken.append(name))
+    tiny_runs.train(data, run, "schedule.steps=1")
+    assert taken == []
+    assert "start_from" not in tiny_runs.read_json(run / "data.json")
 
 
 def test_a_run_resumes_with_the_model_that_it_began_with(model, data, tmp_path, monkeypatch):

@@ -15,9 +15,6 @@ from grainless.errors import InputError
 if TYPE_CHECKING:
     from grainless.doctor import Report
 
-MIN_SIDE = 96
-"""That of `doctor.check_folder`."""
-
 LISTED = 20
 """So many findings of a kind are listed, unless all are asked for."""
 
@@ -41,7 +38,9 @@ def check_data(
             metavar="FOLDER", help="Pictures that must not be in PATH, such as a test set; may be repeated."
         ),
     ] = None,
-    min_side: Annotated[int, typer.Option(min=1, help="Shorter sides are too small, in pixels.")] = MIN_SIDE,
+    min_side: Annotated[
+        int | None, typer.Option(min=1, help="Shorter sides are too small, in pixels.", show_default="96")
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Look only at files, sizes, channels and equal pixels.")
     ] = False,
@@ -56,7 +55,7 @@ def check_data(
     in a test set too. The exit code is 1 if there are faults, 0 if there are none or only notes.
     """
     from grainless.datasets import is_faces_file
-    from grainless.doctor import check_faces, check_folder
+    from grainless.doctor import MIN_SIDE, check_faces, check_folder
 
     faces = is_faces_file(path)
     if faces and (pairs is not None or against):
@@ -65,7 +64,7 @@ def check_data(
             got="--pairs" if pairs is not None else "--against",
             remedy="Leave it out; faces of different Usage are compared anyway",
         )
-    if faces and min_side != MIN_SIDE:
+    if faces and min_side is not None:
         raise InputError("All faces are 48x48 pixels", got=f"--min-side {min_side}", remedy="Leave it out")
     with bar(stderr()) as show:
 
@@ -80,7 +79,7 @@ def check_data(
                 pairs=pairs,
                 against=against or (),
                 quick=quick,
-                min_side=min_side,
+                min_side=MIN_SIDE if min_side is None else min_side,
                 progress=progress,
             )
     if as_json:

@@ -54,6 +54,8 @@ def compare(
 
 def _table(result: Comparison) -> str:
     """Return the comparison as Markdown."""
+    from grainless.evaluation.comparing import FEWEST
+
     first, second = result.first, result.second
     if first == second:
         first, second = f"A: {first}", f"B: {second}"
@@ -66,7 +68,9 @@ def _table(result: Comparison) -> str:
         f"Protocol `{result.stamp}`.",
     ]
     if result.differences[0].low is None:
-        lines.append("They are too few to tell an interval, and so which method is better: 6 are needed.")
+        lines.append(
+            f"They are too few to tell an interval, and so which method is better: {FEWEST} are needed."
+        )
     return "\n".join(lines)
 
 

@@ -109,15 +109,14 @@ def check_place(path: Path) -> None:
 
 def check_places(*paths: Path, read: Sequence[Path] = ()) -> None:
     """Refuse files to write that cannot be, are asked for twice, or are files to `read`."""
-    taken = {path.resolve() for path in read}
+    inputs, taken = {path.resolve() for path in read}, set()
     for path in paths:
-        if path.resolve() in taken:
-            inputs = [file for file in read if file.resolve() == path.resolve()]
-            raise InputError(
-                f"{path} is a file to read" if inputs else f"{path} is to be written twice",
-                remedy="Name another file",
-            )
-        taken.add(path.resolve())
+        place = path.resolve()
+        if place in inputs:
+            raise InputError(f"{path} is a file to read", remedy="Name another file")
+        if place in taken:
+            raise InputError(f"{path} is to be written twice", remedy="Name another file")
+        taken.add(place)
         check_place(path)
 
 

@@ -18,6 +18,7 @@ from grainless.errors import MissingExtraError
 
 def _packaged(folder: str) -> str:
     """List the names of the files in a folder of the package."""
+    # What reads these files loads PyTorch: too much for a help.
     files = (resources.files("grainless") / folder).iterdir()
     return ", ".join(sorted(Path(file.name).stem for file in files if file.name.endswith(".toml")))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from grainless.datasets.fer2013 import open_faces, read_faces
 from grainless.doctor.copies import Kept, find_copies
 from grainless.doctor.findings import Finding, Report, report_of
+from grainless.doctor.folder import Steps
 from grainless.doctor.likeness import checksum, thumbnail
 from grainless.errors import DataError
 
@@ -40,13 +41,5 @@ def check_faces(
     except DataError as error:
         rest = f" {count} faces before it were checked." if count else ""
         findings.append(Finding(file.name, "unreadable", f"{error}{rest}"))
-    done = 0
-
-    def step() -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done, len(kept))
-
-    findings += find_copies(kept, step=step)
+    findings += find_copies(kept, step=Steps(len(kept), progress).step)
     return report_of(file, count, findings)

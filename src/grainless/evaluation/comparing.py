@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainless.errors import InputError, MissingExtraError
-from grainless.evaluation.results import Evaluation, Row, find_difference
+from grainless.evaluation.results import Evaluation, Row, check_conditions
 from grainless.metrics import EXACT_PSNR
 
 VERSION: Literal[1] = 1
@@ -96,7 +96,7 @@ def compare(
     Raises InputError for results that cannot be ranked against each other, the reason named: another
     protocol, other pictures, another noise seed, no noise in common; MissingExtraError without scipy.
     """
-    _check_rankable(first, second)
+    check_conditions(first, second, "Numbers of different {} cannot be ranked against each other")
     names = methods or (_only_model(first), _only_model(second))
     _check_method(first, names[0])
     _check_method(second, names[1])
@@ -112,17 +112,6 @@ def compare(
             remedy="Measure them with the same --noise",
         )
     return Comparison(first=names[0], second=names[1], stamp=first.stamp, differences=tuple(differences))
-
-
-def _check_rankable(first: Evaluation, second: Evaluation) -> None:
-    """Raise InputError unless both were measured the same way on the same noisy pictures."""
-    different = find_difference(first, second)
-    if different is not None:
-        raise InputError(
-            f"Numbers of different {different.what} cannot be ranked against each other",
-            got=f"{different.first} and {different.second}",
-            remedy="Measure both methods again under the same conditions",
-        )
 
 
 def _only_model(evaluation: Evaluation) -> str:

@@ -85,6 +85,11 @@ class Data:
     """SHA-256 over names and pixels: two results with the same one saw the same clean pictures."""
     skipped: tuple[Skipped, ...] = ()
 
+    @property
+    def label(self) -> str:
+        """Name and checksum in short."""
+        return f"{self.name} ({self.checksum[:12]})"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -192,7 +197,7 @@ def merge(evaluations: Sequence[Evaluation]) -> Evaluation:
         raise InputError("There are no results to merge", expected="at least one evaluation")
     first = evaluations[0]
     for other in evaluations[1:]:
-        _check_comparable(first, other)
+        check_conditions(first, other, "Results of different {} cannot stand in one table")
     methods: dict[str, MethodInfo] = {}
     rows: dict[tuple[str, str], Row] = {}
     for part in evaluations:
@@ -213,37 +218,24 @@ def merge(evaluations: Sequence[Evaluation]) -> Evaluation:
     )
 
 
-@dataclass(frozen=True)
-class Condition:
-    """A condition under which two evaluations were measured, and in which they differ."""
+def check_conditions(first: Evaluation, second: Evaluation, problem: str) -> None:
+    """Raise InputError unless both were measured the same way on the same noisy pictures.
 
-    what: str
-    first: str
-    second: str
-
-
-def find_difference(first: Evaluation, second: Evaluation) -> Condition | None:
-    """Return the first condition in which two evaluations differ; None where the noisy pictures were equal.
-
-    A folder may have been renamed: its pictures are known by their checksum.
+    `problem` has a place for what they differ in. A folder may have been renamed: its pictures are known by
+    their checksum.
     """
-    if first.stamp != second.stamp:
-        return Condition("protocols", first.stamp, second.stamp)
-    if first.data.checksum != second.data.checksum:
-        return Condition("pictures", *(f"{e.data.name} ({e.data.checksum[:12]})" for e in (first, second)))
-    if first.seed != second.seed:
-        return Condition("noise seeds", str(first.seed), str(second.seed))
-    return None
-
-
-def _check_comparable(first: Evaluation, other: Evaluation) -> None:
-    different = find_difference(first, other)
-    if different is not None:
-        raise InputError(
-            f"Results of different {different.what} cannot stand in one table",
-            got=f"{different.first} and {different.second}",
-            remedy="Measure them again under the same conditions",
-        )
+    conditions = (
+        ("protocols", first.stamp == second.stamp, (first.stamp, second.stamp)),
+        ("pictures", first.data.checksum == second.data.checksum, (first.data.label, second.data.label)),
+        ("noise seeds", first.seed == second.seed, (first.seed, second.seed)),
+    )
+    for what, same, (one, other) in conditions:
+        if not same:
+            raise InputError(
+                problem.format(what),
+                got=f"{one} and {other}",
+                remedy="Measure them again under the same conditions",
+            )
 
 
 def _of_some(row: Row, metric: str) -> str:

@@ -63,6 +63,7 @@ from grainless.training.run_folder import (
     resolve_recipe,
 )
 from grainless.training.sources import (
+    DATA_FILE,
     TrainingSource,
     check_data,
     describe_source,
@@ -151,6 +152,8 @@ def train_run(
             # Another training may have begun in it meanwhile.
             check_free(output)
             write_json(output / RECIPE_FILE, resolved.model_dump(mode="json"))
+            # What an earlier attempt noted there, such as the model that it was to begin with, is over.
+            (output / DATA_FILE).unlink(missing_ok=True)
             if options.start_from is not None:
                 write_start(output, options.start_from)
         limits = keep_limits(output, Limits(options.max_minutes, options.limit_train), resume=options.resume)

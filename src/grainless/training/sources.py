@@ -178,18 +178,17 @@ def report_faults(source: TrainingSource, data: Path, *, pairs: Sequence[str] = 
 
 def write_split(source: TrainingSource, output: Path, *, data: Path, resume: bool) -> None:
     """Write which pictures the run trains on, validates on and skipped; a resumed run must have the same."""
-    before = load_run_data(output) if resume and (output / DATA_FILE).is_file() else {}
-    if PARTS[0] in before:
+    held = load_run_data(output) if (output / DATA_FILE).is_file() else {}
+    if resume and PARTS[0] in held:
         check_same_pictures(source, output)
         return
-    start = load_run_data(output) if (output / DATA_FILE).is_file() else {}
     content = {
         "version": 1,
         "folder": data.resolve().name,
         "checksum": checksum(source),
         **_named_parts(source),
         "skipped": [vars(skipped) for skipped in source.store.skipped],
-        **{key: value for key, value in start.items() if key == START},
+        **({START: held[START]} if START in held else {}),
     }
     write_json(output / DATA_FILE, content)
 
