@@ -12,7 +12,7 @@ from grainless.errors import RecipeError
 from grainless.nets import NETS, build_net
 from grainless.nets.blocks import LEAK, ResidualBlock, stack
 from grainless.nets.hint import FILL_HIT, OWN_SHARE, SHARP_HIT, SOFT_HIT, ImpulseHint, spare_unhit
-from grainless.nets.universal import UniversalNet
+from grainless.nets.universal import DETAIL, UniversalNet
 
 TINY = {
     "widths": [8, 8, 8],
@@ -28,6 +28,12 @@ FULL = torch.tensor([[0.0, 1.0]])
 def net():
     torch.manual_seed(3)
     return build_net("universal", TINY).eval()
+
+
+@pytest.fixture
+def normed():
+    torch.manual_seed(3)
+    return build_net("universal", TINY | {"norm": True}).eval()
 
 
 def picture(*shape, seed=0):
@@ -59,12 +65,12 @@ def test_untrained_network_stays_near_the_picture(net):
 
 
 def silence(net):
-    """Let the residual be zero and the blend take nothing of the fill."""
+    """Let both residuals be zero and the blend take nothing of the fill."""
     with torch.no_grad():
         for weights in net.tail.parameters():
             weights.zero_()
-        # The channels of the residual come first, those of the gate behind them.
-        net.tail.bias.view(2, -1)[1] = -1000
+        # The channels of the residual come first, those of the gate behind them, then the other residual's.
+        net.tail.bias.view(3, -1)[1] = -1000
 
 
 def test_under_autocast_the_sum_is_float32(net):
@@ -195,8 +201,12 @@ def trained_a_little(net):
     return net.eval()
 
 
-def test_residual_block_adds_to_its_input():
-    block = ResidualBlock(4).eval()
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_residual_block_adds_to_its_input(norm, bias):
+    block = ResidualBlock(4, norm=norm, bias=bias).eval()
+    nn.init.normal_(block.second.weight)
+    assert (block.first.bias is not None, isinstance(block.norm, nn.BatchNorm2d)) == (bias, norm)
     features = torch.randn(1, 4, 6, 6)
     expected = features + block.second(nn.LeakyReLU(LEAK)(block.norm(block.first(features))))
     torch.testing.assert_close(block(features), expected)
@@ -204,8 +214,14 @@ def test_residual_block_adds_to_its_input():
     assert torch.equal(stack(4, 0)(features), features)
 
 
-def test_a_folded_network_answers_the_same_without_norms(net):
-    trained_a_little(net)
+def test_without_a_norm_a_block_begins_as_the_identity():
+    features = torch.randn(1, 4, 6, 6)
+    assert torch.equal(ResidualBlock(4)(features), features)
+    assert not torch.equal(ResidualBlock(4, norm=True).eval()(features), features)
+
+
+def test_a_folded_network_answers_the_same_without_norms(normed):
+    net = trained_a_little(normed)
     noisy = picture(1, 3, 16, 16, seed=9)
     with torch.no_grad():
         before = net(noisy, FULL)
@@ -217,9 +233,96 @@ def test_a_folded_network_answers_the_same_without_norms(net):
     assert not any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
 
 
-def test_gradient_reaches_every_weight(net):
-    net(picture(1, 3, 16, 16), FULL).square().mean().backward()
-    assert all(float(weights.grad.abs().sum()) > 0 for weights in net.parameters())
+SWITCHES = [
+    {},
+    {"norm": True},
+    {"bias": True},
+    {"unshuffle": False},
+    {"seen": "picture", "answer": "picture"},
+    {"seen": "marks"},
+    {"seen": "fill", "two_residuals": False},
+    {"answer": "fill", "gain": 1.0},
+    {"widths": [8, 8], "encoder_blocks": [1], "decoder_blocks": [1]},
+    {"widths": [8, 8, 8, 8], "encoder_blocks": [1, 0, 1], "decoder_blocks": [1, 0, 1]},
+]
+"""The universal network as trials of its design switch it."""
+
+
+@pytest.fixture(params=SWITCHES, ids=str)
+def switched(request):
+    torch.manual_seed(3)
+    return build_net("universal", TINY | request.param)
+
+
+def test_gradient_reaches_every_weight(switched):
+    for module in switched.modules():
+        if isinstance(module, ResidualBlock):
+            # Where they begin at zero, the convolution before them learns nothing in the first step.
+            nn.init.normal_(module.second.weight, std=0.1)
+    noisy = picture(1, 3, 32, 32)
+    noisy[..., ::3, ::4] = 1.0
+    switched(noisy, FULL).square().mean().backward()
+    assert all(float(weights.grad.abs().sum()) > 0 for weights in switched.parameters())
+
+
+def test_every_switch_answers_in_the_shape_of_the_picture(switched):
+    noisy = picture(2, 3, switched.stride, 3 * switched.stride)
+    with torch.no_grad():
+        answer = switched.eval()(noisy, FULL.expand(2, 2))
+    assert answer.shape == noisy.shape
+    assert switched.stride == switched.cell * 2 ** (len(switched.encoders))
+
+
+def given(net, monkeypatch, residual, gate, hit):
+    """Let the layers of a network give these everywhere."""
+    values = [residual, gate, hit][: 3 if net.two_residuals else 2]
+    monkeypatch.setattr(
+        net,
+        "_layers",
+        lambda features: torch.cat([torch.full_like(features[:, :3], value) for value in values], dim=1),
+    )
+
+
+@pytest.mark.parametrize(("answer", "base"), [("picture", "picture"), ("fill", "fill"), ("blend", "half")])
+@pytest.mark.parametrize("two", [False, True])
+def test_residuals_are_added_to_the_base_by_the_marks(answer, base, two, monkeypatch):
+    net = build_net("universal", TINY | {"answer": answer, "two_residuals": two}).train()
+    net.trust = 0.0
+    given(net, monkeypatch, 0.1, 0.0, 0.3)
+    noisy = picture(1, 3, 16, 16)
+    noisy[..., 5, 7] = 1.0
+    marks, fill = net.hint(noisy, FULL)
+    bases = {"picture": noisy, "fill": fill, "half": (noisy + fill) / 2}
+    clean = net(noisy, FULL)
+    expected = bases[base] + 0.1
+    if two:
+        expected = expected + 0.2 * marks[:, 3:]
+    torch.testing.assert_close(clean, expected)
+    assert float((clean - bases[base])[..., 5, 7].mean()) == pytest.approx(0.3 if two else 0.1)
+
+
+def test_marked_and_unmarked_parts_of_the_difference_go_in_apart(monkeypatch):
+    net = build_net("universal", TINY | {"gain": 2.0})
+    noisy = picture(1, 3, 16, 16)
+    noisy[..., 5, 7] = 0.0
+    marks, fill = net.hint(noisy, FULL)
+    unmarked, marked, around, seen = net._features(noisy, fill, marks).split([3, 3, 3, 6], dim=1)
+    torch.testing.assert_close(unmarked / (2 * DETAIL) + marked / 2, noisy - fill)
+    assert float(unmarked[..., 5, 7].abs().max()) == 0
+    assert float(marked.abs().sum() - marked[..., 5, 7].abs().sum()) == pytest.approx(0, abs=1e-5)
+    torch.testing.assert_close(around, 2 * (fill - 0.5))
+    torch.testing.assert_close(seen, 2 * marks)
+
+
+def test_what_is_spared_in_use_is_learnt_in_training(monkeypatch):
+    net = build_net("universal", TINY)
+    given(net, monkeypatch, 0.004, -1000.0, 0.004)
+    noisy = picture(1, 3, 32, 32)
+    noisy[..., ::3, ::3] = 1.0
+    used, trained = net.eval()(noisy, FULL), net.train()(noisy, FULL)
+    torch.testing.assert_close(trained, noisy + 0.004)
+    unhit = noisy < 1
+    assert float((used - noisy)[unhit].abs().max()) < 1e-3
 
 
 def test_networks_by_name():
@@ -239,9 +342,12 @@ def test_unknown_network():
     ("settings", "message"),
     [
         ({"depth": 3}, r"universal cannot be built.*depth.*\[net\.settings\]"),
-        ({"widths": [8, 8]}, "not enough values to unpack"),
+        ({"widths": [8, 8]}, "encoder_blocks and decoder_blocks a number for each but the last"),
+        ({"widths": [8]}, "widths needs two scales or more"),
+        ({"seen": "all"}, "seen must be one of picture, marks, fill, parts, not 'all'"),
+        ({"answer": "sum"}, "answer must be one of picture, fill, blend, not 'sum'"),
         ({"widths": "abc"}, "cannot be built"),
-        ({"encoder_blocks": [1]}, "index out of range"),
+        ({"encoder_blocks": [1]}, "a number for each but the last"),
         ({"widths": [8, 8, -8]}, "cannot be built"),
         ({"channels": 2.5}, "cannot be built"),
         ({"hint_radius": "x"}, "cannot be built"),

@@ -17,6 +17,7 @@ from grainless.noise import (
     Chain,
     Clean,
     Gaussian,
+    Grain,
     Jpeg,
     Noise,
     Poisson,
@@ -42,6 +43,7 @@ EVERY_NOISE = [
     Speckle(0.1),
     Jpeg(40),
     Camera(0.5),
+    Grain(10, 2, 0.5),
     Chain((Gaussian(5), Jpeg(60))),
 ]
 

@@ -97,7 +97,7 @@ def test_a_run_begins_where_the_model_ended(model, data, tmp_path, rng):
 def test_models_of_other_networks_are_refused(model, recipe, tmp_path):
     wider = build_net("universal", {**recipe.net.settings, "widths": [16, 8, 8]})
     with pytest.raises(
-        TrainingError, match=r"do not fit the recipe's network.*of another shape: decode_fine"
+        TrainingError, match=r"do not fit the recipe's network.*of another shape: decoders\.0"
     ):
         load_exported(wider, model)
     other = build_net("upconv", {"widths": [4, 4, 4, 4, 4]})

@@ -12,9 +12,9 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 import tiny_runs
 from grainless.errors import RecipeError, TrainingError
 from grainless.nets import build_net
+from grainless.training.muon import Muon
 from grainless.training.recipe import OptimiserSection, load_recipe
 from grainless.training.task import (
-    LOG_FLOOR,
     LOSSES,
     SupervisedTask,
     charbonnier,
@@ -71,12 +71,22 @@ def test_rate_rises_and_then_falls_as_a_cosine():
         assert learning_rate(optimiser, 50, progress) == pytest.approx(0.001)
 
 
+def test_trapezoid_falls_in_a_line_over_the_last_part():
+    optimiser = OptimiserSection(rate=0.01, warm_up=10, schedule="trapezoid", fall=0.2, final_rate=0.1)
+    assert learning_rate(optimiser, 4, 0.0) == pytest.approx(0.005)
+    assert [
+        learning_rate(optimiser, 50, progress) for progress in (0.3, 0.8, 0.9, 1.0, 1.2)
+    ] == pytest.approx([0.01, 0.01, 0.0055, 0.001, 0.001])
+
+
 def test_constant_rate():
     optimiser = OptimiserSection(rate=0.01, warm_up=0, schedule="constant")
     assert [learning_rate(optimiser, step, 0.9) for step in (0, 99)] == [0.01, 0.01]
 
 
-@pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("muon", Muon)]
+)
 def test_optimisers(recipe, name, kind):
     task = SupervisedTask(recipe(f"optimiser.name={name}", "optimiser.betas=[0.5, 0.6]"))
     (optimiser,) = task.configure_optimizers()
@@ -145,10 +155,16 @@ def test_network_and_recipe_have_to_fit(recipe):
     assert SupervisedTask(recipe("data.channels=1", "net.settings.channels=1")).net.channels == 1
 
 
-def test_patches_have_to_be_multiples_of_the_stride(recipe, monkeypatch):
-    monkeypatch.setattr("grainless.nets.universal.UniversalNet.stride", 16)
+def test_patches_have_to_be_multiples_of_the_stride(recipe):
     with pytest.raises(RecipeError, match=r"got \[24, 16\]; expected multiples of 16"):
-        SupervisedTask(recipe("data.patch=[24]"))
+        SupervisedTask(
+            recipe(
+                "data.patch=[24]",
+                "net.settings.widths=[8,8,8,8]",
+                "net.settings.encoder_blocks=[1,1,1]",
+                "net.settings.decoder_blocks=[1,1,1]",
+            )
+        )
 
 
 def test_progress_is_by_steps_until_a_clock_replaces_it(task):
@@ -158,13 +174,25 @@ def test_progress_is_by_steps_until_a_clock_replaces_it(task):
 def test_log_l1_weighs_relative_gains():
     clean = torch.zeros(2, 3, 4, 4)
     answer = torch.cat([torch.full((1, 3, 4, 4), 0.01), torch.full((1, 3, 4, 4), 0.1)])
-    expected = (math.log(0.01 + LOG_FLOOR) + math.log(0.1 + LOG_FLOOR)) / 2
-    assert float(log_l1(answer, clean)) == pytest.approx(expected, rel=1e-6)
+    for floor in (1e-3, 0.05):
+        expected = (math.log(0.01 + floor) + math.log(0.1 + floor)) / 2
+        assert float(log_l1(answer, clean, floor=floor)) == pytest.approx(expected, rel=1e-6)
     gains = [
         float(log_l1(answer, clean) - log_l1(answer * torch.tensor(scale)[:, None, None, None], clean))
         for scale in ([0.5, 1], [1, 0.5])
     ]
     assert gains[0] == pytest.approx(gains[1], rel=0.15)
+
+
+def test_the_floor_of_log_l1_is_the_recipes(recipe):
+    values, losses = batch(), []
+    for floor in (1e-3, 0.1):
+        torch.manual_seed(3)
+        task = SupervisedTask(recipe("optimiser.loss=log-l1", f"optimiser.floor={floor}")).eval()
+        answer, loss = task.reconstruct(values)
+        torch.testing.assert_close(loss, log_l1(answer, values["clean"], floor=floor))
+        losses.append(loss.item())
+    assert losses[0] < losses[1] - 0.5
 
 
 def test_ssim_is_added_by_its_weight(recipe):

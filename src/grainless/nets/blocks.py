@@ -12,21 +12,24 @@ LEAK = 0.1
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with batch norm and a leaky ReLU between them, added to the input.
+    """Two 3x3 convolutions with a leaky ReLU between them, added to the input.
 
-    The norm keeps units alive at high rates: without it nearly all were negative everywhere after a few
-    thousand steps, and the network all but linear. `fold` makes it part of the convolution, so that it costs
-    nothing in use and nothing of one picture reaches another place of it.
+    Without a norm the second convolution begins at zero, so that a deep network begins as a shallow one
+    (Fixup, Zhang et al. 2019). With one, a batch norm stands behind the first convolution; `fold` makes it
+    part of that, so that it costs nothing in use and nothing of one picture reaches another place of it.
 
     Input and output: `(batch, width, height, width)` float tensors of equal shape.
     Source: Lim et al. 2017, "Enhanced Deep Residual Networks" (EDSR), as used by DRUNet (Zhang et al. 2021).
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, norm: bool = False, bias: bool = False) -> None:
         super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm: nn.Module = nn.BatchNorm2d(width, momentum=0.02)
-        self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.first = nn.Conv2d(width, width, 3, padding=1, bias=bias)
+        self.norm: nn.Module = nn.BatchNorm2d(width, momentum=0.02) if norm else nn.Identity()
+        self.second = nn.Conv2d(width, width, 3, padding=1, bias=bias)
+        if not norm:
+            nn.init.kaiming_normal_(self.first.weight, a=LEAK)
+            nn.init.zeros_(self.second.weight)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return `features` plus what the two convolutions add."""
@@ -70,6 +73,6 @@ class ResidualBlock(nn.Module):
         norm.bias.copy_(offset)
 
 
-def stack(width: int, blocks: int) -> nn.Sequential:
+def stack(width: int, blocks: int, *, norm: bool = False, bias: bool = False) -> nn.Sequential:
     """Return `blocks` residual blocks of the same width, one behind the other."""
-    return nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
+    return nn.Sequential(*(ResidualBlock(width, norm=norm, bias=bias) for _ in range(blocks)))

@@ -15,6 +15,9 @@ whatever the depth of the file: one noise text does the same visible harm to 8-b
     speckle:0.1               variance of the factor's deviation from 1  the same          the same
     jpeg:40                   quality 1..100, 4:2:0 for colour           as any JPEG       goes through 8 bit
     camera:0.5                strength; 1 = std of 20/255 at mid-gray    20 levels         20 x 257 levels
+    grain:10                  standard deviation, 255 = full range       10 levels         10 x 257 levels
+      :size=2                 extent of a grain in pixels, 1 unless told the same          the same
+      :chroma=0.5             share of the variance in colour alone, 0   the same          the same
     clean                     nothing
     gaussian:25+jpeg:60       one after the other, from left to right
 
@@ -23,6 +26,7 @@ count values below 0 as 0; `corrupt` clips and rounds at the end, as told.
 """
 
 from grainless.noise.corruption import corrupt, seed_for
+from grainless.noise.grain import Grain
 from grainless.noise.impulse import RandomImpulse, SaltPepper, Scattered
 from grainless.noise.jpeg import Jpeg
 from grainless.noise.model import Chain, Clean, Noise, Parameter
@@ -35,6 +39,7 @@ __all__ = [
     "Chain",
     "Clean",
     "Gaussian",
+    "Grain",
     "Jpeg",
     "Noise",
     "NoiseRange",

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from grainless.errors import NoiseError
+from grainless.noise.grain import Grain
 from grainless.noise.impulse import RandomImpulse, SaltPepper, Scattered
 from grainless.noise.jpeg import Jpeg
 from grainless.noise.model import PER, Chain, Clean, Noise, Parameter, number_text, step_text
@@ -16,7 +17,7 @@ from grainless.noise.sensor import Camera, Gaussian, Poisson, Speckle
 
 KINDS: dict[str, type[Noise]] = {
     kind.name: kind
-    for kind in (SaltPepper, RandomImpulse, Scattered, Gaussian, Poisson, Speckle, Jpeg, Camera, Clean)
+    for kind in (SaltPepper, RandomImpulse, Scattered, Gaussian, Poisson, Speckle, Jpeg, Camera, Grain, Clean)
 }
 """The noises that a text can name."""
 

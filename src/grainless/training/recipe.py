@@ -123,22 +123,26 @@ class OptimiserSection(_Section):
 
     loss: Literal["l1", "mse", "charbonnier", "log-l1", "bce"] = "l1"
     """What is made small between answer and clean patch; `bce` is for networks that answer in logits."""
+    floor: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    """Mean error under which a patch counts as clean enough for `log-l1`, in [0, 1] units."""
     ssim: Annotated[float, Field(ge=0)] = 0.0
     """Weight of 1 - SSIM beside the loss."""
-    name: Literal["adamw", "adam"] = "adamw"
-    """The optimiser."""
+    name: Literal["adamw", "adam", "muon"] = "adamw"
+    """The optimiser; `muon` makes steps of kernels between layers orthogonal, and is Adam for the rest."""
     rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
     """Largest learning rate."""
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     """Decays of Adam's two averages."""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    """Of AdamW alone."""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """How the rate changes after the warm-up."""
+    """Of AdamW and Muon."""
+    schedule: Literal["cosine", "constant", "trapezoid"] = "cosine"
+    """How the rate changes after the warm-up; `trapezoid` keeps it until it falls over the last part."""
     warm_up: Annotated[int, Field(ge=0)] = 200
     """Steps over which the rate rises from zero."""
     final_rate: Share = 0.01
-    """Rate at the end, as a share of `rate`; for the cosine schedule."""
+    """Rate at the end, as a share of `rate`; not for the constant schedule."""
+    fall: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """Share of the run over which a trapezoid falls, in a straight line."""
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     """Largest norm of the gradient; longer ones are shortened to it."""
     freeze_norms: Share = 0.5

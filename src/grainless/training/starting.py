@@ -54,7 +54,7 @@ def load_exported(net: PictureNet, model: str | Path) -> None:
     folded = copy.deepcopy(net)
     folded.fold()
     norms = sum(isinstance(module, nn.BatchNorm2d) for module in net.modules())
-    if norms != sum(isinstance(module, ResidualBlock) for module in net.modules()):
+    if norms not in {0, sum(isinstance(module, ResidualBlock) for module in net.modules())}:
         raise TrainingError(
             "A run cannot start from a model of this network, whose batch norms cannot be brought back",
             expected="a network without norms, or with those of residual blocks",
@@ -79,9 +79,8 @@ def load_exported(net: PictureNet, model: str | Path) -> None:
         for name, parameter in net.named_parameters():
             if name in wanted:
                 parameter.copy_(stored[name])
-    for name, block in net.named_modules():
-        if isinstance(block, ResidualBlock):
-            block.unfold(folded.get_submodule(name).get_submodule("first"))
+    for name, block in _normed_blocks(net).items():
+        block.unfold(folded.get_submodule(name).get_submodule("first"))
 
 
 def settle_norms(net: PictureNet, batches: Sequence[Batch]) -> None:
@@ -91,7 +90,9 @@ def settle_norms(net: PictureNet, batches: Sequence[Batch]) -> None:
     small ones would be lost in a few steps.
     """
     sums: dict[str, Tensor] = {}
-    blocks = {name: block for name, block in net.named_modules() if isinstance(block, ResidualBlock)}
+    blocks = _normed_blocks(net)
+    if not blocks:
+        return
 
     def collect(name: str, values: Tensor) -> None:
         moments = torch.stack([values.mean(dim=(0, 2, 3)), (values**2).mean(dim=(0, 2, 3))]).double()
@@ -111,6 +112,15 @@ def settle_norms(net: PictureNet, batches: Sequence[Batch]) -> None:
         mean, square = sums[name]
         block.settle(mean.float(), (square - mean**2).clamp(min=0).float())
     net.train()
+
+
+def _normed_blocks(net: PictureNet) -> dict[str, ResidualBlock]:
+    """Return the residual blocks that have a batch norm, by name."""
+    return {
+        name: block
+        for name, block in net.named_modules()
+        if isinstance(block, ResidualBlock) and isinstance(block.norm, nn.BatchNorm2d)
+    }
 
 
 def _initializers(graph: bytes) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from grainless.errors import RecipeError, TrainingError
 from grainless.metrics import EXACT_PSNR
 from grainless.nets import PictureNet, build_net
+from grainless.training.muon import Muon, split_kernels
 from grainless.training.patches import OWN_NOISE, Batch
 from grainless.training.recipe import OptimiserSection, Recipe
 
@@ -27,17 +29,14 @@ def charbonnier(answer: Tensor, clean: Tensor) -> Tensor:
     return torch.sqrt((answer - clean) ** 2 + 1e-6).mean()
 
 
-LOG_FLOOR = 1e-3
-"""L1 under which a patch counts as clean enough, in [0, 1] units: a quarter of one of 255 levels."""
+def log_l1(answer: Tensor, clean: Tensor, *, floor: float = 1e-3) -> Tensor:
+    """Return the mean over the patches of ln(L1 + floor), so that weak noise counts as strong noise does.
 
-
-def log_l1(answer: Tensor, clean: Tensor) -> Tensor:
-    """Return the mean over the patches of ln(L1 + LOG_FLOOR), so that weak noise counts as strong noise does.
-
-    PSNR averages logarithms too; a plain mean is little but the strongest noise. As the PSNR loss of Chen et
-    al. 2021 (HINet), with L1 in place of the squared error.
+    PSNR averages logarithms too; a plain mean is little but the strongest noise. What is far below `floor`,
+    in [0, 1] units, counts as clean enough. As the PSNR loss of Chen et al. 2021 (HINet), with L1 in place of
+    the squared error.
     """
-    return torch.log((answer - clean).abs().mean(dim=(1, 2, 3)) + LOG_FLOOR).mean()
+    return torch.log((answer - clean).abs().mean(dim=(1, 2, 3)) + floor).mean()
 
 
 LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -55,12 +54,18 @@ def learning_rate(optimiser: OptimiserSection, step: int, progress: float) -> fl
     rise = min(1.0, (step + 1) / max(1, optimiser.warm_up))
     if optimiser.schedule == "constant":
         return optimiser.rate * rise
-    wave = (1 + math.cos(math.pi * min(1.0, progress))) / 2
-    return optimiser.rate * rise * (optimiser.final_rate + (1 - optimiser.final_rate) * wave)
+    left = 1 - min(1.0, progress)
+    height = min(1.0, left / optimiser.fall)
+    if optimiser.schedule == "cosine":
+        height = (1 - math.cos(math.pi * left)) / 2
+    return optimiser.rate * rise * (optimiser.final_rate + (1 - optimiser.final_rate) * height)
 
 
 def build_optimiser(optimiser: OptimiserSection, net: nn.Module, *, rate: float) -> torch.optim.Optimizer:
-    """Return Adam or AdamW over the parameters of a network, as the recipe says."""
+    """Return the recipe's optimiser over the parameters of a network."""
+    if optimiser.name == "muon":
+        kernels, others = split_kernels(net)
+        return Muon(kernels, others, lr=rate, betas=optimiser.betas, weight_decay=optimiser.weight_decay)
     if optimiser.name == "adam":
         return torch.optim.Adam(net.parameters(), lr=rate, betas=optimiser.betas)
     return torch.optim.AdamW(
@@ -83,6 +88,8 @@ class SupervisedTask(L.LightningModule):
         self.progress: Callable[[int], float] = lambda step: step / recipe.schedule.steps
         """Share of the run that is done at a step; the run's clock replaces it where time is limited."""
         self._loss = LOSSES[recipe.optimiser.loss]
+        if recipe.optimiser.loss == "log-l1":
+            self._loss = functools.partial(log_l1, floor=recipe.optimiser.floor)
         self._noises = recipe.validation_noise or (OWN_NOISE,)
         self._squared_errors: dict[int, list[Tensor]] = {}
 

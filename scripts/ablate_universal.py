@@ -1,0 +1,190 @@
+"""Train variants of the universal network on equally many pixels, and write what each reaches.
+
+    python scripts/ablate_universal.py train DATA RESULTS [VARIANT ...]
+    python scripts/ablate_universal.py write RESULTS docs/universal-ablation.json
+
+DATA is the folder of training pictures; RESULTS gets a JSON file and a model for each variant. Without names
+all variants are trained, one after the other; one that is there already, or that another process has begun,
+is passed over, so two processes can share the work. `write` times the models, for which the machine should
+be quiet, and writes all results into one file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+
+from grainless.benchmark import count_multiply_adds, count_weights
+from grainless.model_file import LoadedModel, read_model
+from grainless.training import export_run, train_run
+
+STEPS, BATCH, SIDE = 1500, 8, 64
+"""Of each variant: patches of this side, so many a step."""
+TIMED_SIDE, TIMED_RUNS, THREADS = 768, 5, 2
+"""Side in pixels of the picture that is cleaned to tell the time, how often, and on how many threads."""
+BASE = (
+    "net.settings={widths=[32,64,128],encoder_blocks=[1,2],middle_blocks=2,decoder_blocks=[2,2]}",
+    f"data.patch=[{SIDE}]",
+    "data.phases=[]",
+    f"schedule.batch={BATCH}",
+    f"schedule.steps={STEPS}",
+    f"schedule.validate_every={STEPS}",
+    "schedule.checkpoint_minutes=60",
+)
+IMPULSES = (
+    "salt-pepper:0..0.95:channel", "salt-pepper:0..0.95", "salt-pepper:0..0.6:channel:near=0..10",
+    "salt-pepper:0..0.6:near=0..10", "impulse:0..0.4:channel",
+)  # fmt: skip
+CONTINUOUS = (
+    "gaussian:0..75", "gaussian:5..30", "poisson:5..60", "speckle:0..0.3", "camera:0.02..1",
+    "camera:0.02..0.5+grain:0..10:size=0.5..3:chroma=0..1+jpeg:60..98", "jpeg:25..95",
+)  # fmt: skip
+
+
+def net(**settings: Any) -> str:
+    """Return the change of the recipe that sets these settings of the network."""
+    return "\n".join(f"net.settings.{key}={json.dumps(value)}" for key, value in settings.items())
+
+
+def mixture(noises: tuple[str, ...]) -> str:
+    """Return the change of the recipe that trains on these noises, each as often."""
+    return "noise=[" + ",".join(f'{{spec="{spec}"}}' for spec in noises) + "]"
+
+
+HALF = f"schedule.steps={STEPS // 2}\nschedule.validate_every={STEPS // 2}"
+VARIANTS: dict[str, tuple[str, str]] = {
+    "base": ("as shipped, but narrower (32-64-128)", ""),
+    "picture": (
+        "picture alone goes in, residual to it",
+        net(seen="picture", answer="picture", two_residuals=False),
+    ),
+    "marks": ("picture and marks, residual to the picture", net(seen="marks", answer="picture")),
+    "fill": ("difference to the fill in one part", net(seen="fill")),
+    "to-picture": ("residual to the picture", net(answer="picture")),
+    "to-fill": ("residual to the fill", net(answer="fill")),
+    "one-residual": ("one residual for hit and other values", net(two_residuals=False)),
+    "bias": ("biases", net(bias=True)),
+    "norm": ("batch norms", net(norm=True)),
+    "gain": ("inputs not amplified", net(gain=1.0)),
+    "whole": (
+        "no unshuffle: 12-32-64-128 at four scales",
+        net(widths=[12, 32, 64, 128], encoder_blocks=[1, 1, 2], decoder_blocks=[1, 2, 2], unshuffle=False),
+    ),
+    "deep": (
+        "narrow and deep: 24-48-96, twice the blocks",
+        net(widths=[24, 48, 96], encoder_blocks=[2, 4], middle_blocks=4, decoder_blocks=[4, 4]),
+    ),
+    "wide-fine": ("wide at the finest scale: 64-64-128", net(widths=[64, 64, 128])),
+    "wide": ("wider: 48-96-192, as shipped", net(widths=[48, 96, 192])),
+    "two-scales": (
+        "two scales: 32-96",
+        net(widths=[32, 96], encoder_blocks=[1], middle_blocks=4, decoder_blocks=[2]),
+    ),
+    "four-scales": (
+        "four scales: 32-64-96-128",
+        net(widths=[32, 64, 96, 128], encoder_blocks=[1, 1, 1], middle_blocks=1, decoder_blocks=[2, 1, 1]),
+    ),
+    "l1": ("loss: L1", "optimiser.loss=l1"),
+    "charbonnier": ("loss: Charbonnier", "optimiser.loss=charbonnier"),
+    "floor": ("loss: log-L1 down to a quarter level", "optimiser.floor=1e-3"),
+    "adamw": ("AdamW instead of Muon", "optimiser.name=adamw"),
+    "no-average": ("no average of the weights", "optimiser.ema=0"),
+    "growing": ("patches grow to 128 pixels", "data.patch=[64,128]\ndata.phases=[0.6]"),
+    "impulse-half": ("specialist: impulses alone, half the steps", f"{mixture(IMPULSES)}\n{HALF}"),
+    "continuous-half": ("specialist: no impulses, half the steps", f"{mixture(CONTINUOUS)}\n{HALF}"),
+}
+"""Words and changes of the recipe, one a line, by name."""
+
+
+def main() -> None:
+    """Do what the arguments say."""
+    match sys.argv[1:]:
+        case ["train", data, results, *names]:
+            # Two trainings side by side make more of two cores than one on both.
+            torch.set_num_threads(1)
+            Path(results).mkdir(parents=True, exist_ok=True)
+            for name in names or VARIANTS:
+                train(name, Path(data), Path(results))
+        case ["write", results, output]:
+            write(Path(results), Path(output))
+        case _:
+            sys.exit(__doc__)
+
+
+def train(name: str, data: Path, results: Path) -> None:
+    """Train a variant, and write its model and what it reaches on the validation pictures."""
+    try:
+        (results / f"{name}.begun").touch(exist_ok=False)
+    except FileExistsError:
+        print(f"{name}: done, or begun by another")
+        return
+    words, changes = VARIANTS[name]
+    with tempfile.TemporaryDirectory(dir=results) as folder:
+        run = Path(folder, "run")
+        pixels = results / "pixels"
+        if pixels.is_dir():
+            shutil.copytree(pixels, run / "pixels", copy_function=os.link)
+        own = [change for change in changes.split("\n") if change]
+        summary = train_run("universal", data=data, output=run, changes=[*BASE, *own])
+        if not pixels.is_dir():
+            shutil.copytree(run / "pixels", pixels, copy_function=os.link, dirs_exist_ok=True)
+        card = export_run(run, results / f"{name}.onnx")
+    result = {
+        "name": name,
+        "words": words,
+        "changes": own,
+        "patches": summary["pictures"],
+        "minutes": summary["minutes"],
+        "radius": card.receptive_radius,
+        "psnr": {score.noise: score.value for score in card.scores},
+    }
+    (results / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"{name}: {result['psnr']}")
+
+
+def write(results: Path, output: Path) -> None:
+    """Write all results into one file, with sizes, operations and times of the models."""
+    rows = []
+    for name in VARIANTS:
+        if (file := results / f"{name}.json").is_file():
+            model = read_model(results / f"{name}.onnx")
+            rows.append(
+                json.loads(file.read_text(encoding="utf-8"))
+                | {
+                    "weights": count_weights(model.graph),
+                    "multiply_adds": count_multiply_adds(model.graph, stride=model.card.stride),
+                    "seconds_per_megapixel": seconds_per_megapixel(model),
+                }
+            )
+    table = {"version": 1, "steps": STEPS, "batch": BATCH, "side": SIDE, "threads": THREADS, "rows": rows}
+    output.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {output}")
+
+
+def seconds_per_megapixel(model: LoadedModel) -> float:
+    """Return the least time of several runs of a model."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    session = onnxruntime.InferenceSession(model.graph, options, providers=["CPUExecutionProvider"])
+    picture = np.random.default_rng(0).random((1, 3, TIMED_SIDE, TIMED_SIDE), dtype=np.float32)
+    inputs = {"picture": picture, "levels": np.array([[0, 1]], np.float32)}
+    times = []
+    for _ in range(TIMED_RUNS):
+        began = time.perf_counter()
+        session.run(None, inputs)
+        times.append(time.perf_counter() - began)
+    return round(min(times) * 1e6 / TIMED_SIDE**2, 3)
+
+
+if __name__ == "__main__":
+    main()
