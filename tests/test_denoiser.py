@@ -174,6 +174,38 @@ def test_values_outside_the_range_are_kept(blur, rng):
     assert clean.max() > 1.5
 
 
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+def test_unclipped_values_are_seen_as_they_are(blur, rng, kind):
+    pixels = rng.normal(0.5, 1, (40, 40, 3)).astype(kind)
+    clean = blur(pixels, unclipped=True)
+    assert clean.dtype == kind
+    tolerance = 2e-3 if kind == "float16" else 1e-5
+    np.testing.assert_allclose(clean, np.clip(blurred(pixels), 0, 1), atol=tolerance)
+    half = blur(pixels, unclipped=True, strength=0.5)
+    np.testing.assert_allclose(half, (pixels + clean) / 2, atol=tolerance)
+    # The test can fail: what is clipped first comes out otherwise.
+    assert np.abs(blurred(np.clip(pixels, 0, 1)) - clean).max() > 0.1
+    inside = np.clip(pixels, 0, 1)
+    np.testing.assert_array_equal(blur(inside, unclipped=True), blur(inside))
+    with pytest.raises(InputError, match="The values of the picture are out of range"):
+        blur(pixels)
+    pixels[3, 3] = np.nan
+    with pytest.raises(InputError, match="NaN or infinity"):
+        blur(pixels, unclipped=True)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16"])
+def test_whole_numbers_are_never_clipped(blur, rng, kind):
+    pixels = random_pixels(rng, (20, 20, 3), kind)
+    np.testing.assert_array_equal(blur(pixels, unclipped=True), blur(pixels))
+
+
+def test_levels_of_unclipped_values_are_theirs(levels):
+    pixels = np.full((20, 20, 3), 0.5, np.float32)
+    pixels[0, 0], pixels[1, 1] = -0.2, 60
+    assert levels(pixels, unclipped=True)[5, 5, 0] == pytest.approx(-0.2 + 0.01 * 60)
+
+
 def test_linear_goes_through_the_srgb_curve(blur, identity, rng):
     # scikit-image's conversions are built on colour matrices, so the curve is checked by its published form.
     light = rng.random((30, 30, 3)).astype(np.float32)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from grainless.baselines import BASELINES, estimate_sigma
+from grainless.denoiser import Denoiser
 from grainless.errors import InputError
 from grainless.evaluation import (
     Data,
@@ -105,6 +106,21 @@ def test_methods_that_take_no_unclipped_values_get_clipped_ones_and_the_row_says
         _, other, result = seen_by(levels, protocol)
         assert not other.handed_clipped
         assert result.further_notes == ()
+
+
+def test_models_see_unclipped_noise(levels, tmp_path):
+    result = evaluate(
+        levels, ["gaussian:50"], methods=["median", "universal"], protocol=AWGN_LITERATURE, limit=1
+    )
+    assert [row.handed_clipped for row in result.rows] == [False, True, False]
+    noisy = Gaussian(50).apply(
+        levels.pictures["a"].astype(np.float32) / np.float32(255),
+        np.random.default_rng(seed_for(0, "a|gaussian:50")),
+    )
+    expected = Denoiser.load("universal")(noisy, unclipped=True)
+    assert result.row("universal", "gaussian:50").pictures[0].scores == scores(
+        levels.pictures["a"], np.rint(np.clip(expected, 0, 1) * 255).astype(np.uint8)
+    )
 
 
 def test_filters_are_measured_under_every_protocol(levels):

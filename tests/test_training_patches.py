@@ -16,11 +16,13 @@ from grainless.datasets import PictureRequirement, resize_values, store_pixels
 from grainless.errors import DataError
 from grainless.training import patches as patches_module
 from grainless.training.patches import (
+    MOST_CLIPPED,
     StepBatches,
     TrainingPatches,
     ValidationPatches,
     as_batch_item,
     cut_patch,
+    saturated,
     start_worker,
     widen,
 )
@@ -145,6 +147,41 @@ def test_narrow_range_squeezes_picture_and_noise_between_the_levels(store, recip
         torch.testing.assert_close(
             (item["clean"] - black) / (white - black), full["clean"], atol=1e-5, rtol=0
         )
+
+
+def test_saturated_patches_are_stretched_until_ends_are_clipped(rng):
+    patch = rng.beta(2, 2, (40, 40, 3)).astype(np.float32)
+    shares = []
+    for seed in range(60):
+        stretched = saturated(patch, np.random.default_rng(seed))
+        assert stretched.dtype == np.float32
+        assert (stretched.min(), stretched.max()) == (0, 1)
+        shares.append([(stretched == 0).mean(), (stretched == 1).mean()])
+        inside = (stretched > 0) & (stretched < 1)
+        # A straight line between black and white: nothing else is changed.
+        line = np.polyfit(patch[inside], stretched[inside], 1)
+        np.testing.assert_allclose(np.polyval(line, patch[inside]), stretched[inside], atol=1e-5)
+    dark, bright = np.array(shares).T
+    for clipped in (dark, bright):
+        assert clipped.max() <= MOST_CLIPPED + 1e-3
+        assert 0.3 < (clipped > 0.01).mean() < 0.7
+    assert (np.minimum(dark, bright) > 0.01).any()
+
+
+def test_patches_of_little_contrast_are_not_stretched(rng):
+    patch = rng.uniform(0.4, 0.6, (16, 16, 3)).astype(np.float32)
+    assert saturated(patch, rng) is patch
+
+
+def test_saturating_changes_no_other_recipes_patches(store, recipe):
+    without = items(store, recipe(*PLAIN, GAUSSIAN))
+    never = items(store, recipe(*PLAIN, GAUSSIAN, "data.saturate=0.0"))
+    always = items(store, recipe(*PLAIN, GAUSSIAN, "data.saturate=1"))
+    assert all(same(*pair) for pair in zip(without, never, strict=True))
+    ends = [float(((item["clean"] == 0) | (item["clean"] == 1)).float().mean()) for item in always]
+    assert np.mean(ends) > np.mean(
+        [float(((item["clean"] == 0) | (item["clean"] == 1)).float().mean()) for item in without]
+    )
 
 
 def test_halved_patches_are_means_of_four(recipe, rng):

@@ -50,6 +50,8 @@ class _Source:
     """What stands in for fully transparent pixels; None where there are none."""
     linear: bool
     """Whether the values are proportional to light, and go through the sRGB curve."""
+    unclipped: bool = False
+    """Whether the network sees float values outside [0, 1] as they are."""
 
 
 class Denoiser:
@@ -91,22 +93,24 @@ class Denoiser:
         run = start(model, threads=threads, runtime=runtime, precision=precision)
         return cls(model.card, run, name=str(model.path), tile=tile)
 
-    def __call__(self, pixels: NDArray[Any], *, strength: float = 1.0) -> NDArray[Any]:
+    def __call__(
+        self, pixels: NDArray[Any], *, strength: float = 1.0, unclipped: bool = False
+    ) -> NDArray[Any]:
         """Return `pixels` without their noise, in the same shape and dtype.
 
         `pixels` is `(H, W)`, `(H, W, 1)`, `(H, W, 3)` or `(H, W, 4)`, the fourth being straight alpha,
         which comes back as it was; uint8, uint16, or float16, float32, float64 in [0, 1]. `strength` from
-        0, the input, to 1, the clean picture, blends the two. Raises `InputError` for other arrays, NaN and
-        values out of range.
+        0, the input, to 1, the clean picture, blends the two. With `unclipped` floats may leave [0, 1], as
+        noise that was never in a file does: the network sees them as they are, and gives values within.
+        Raises `InputError` for other arrays, NaN and values out of range.
         """
-        _check_array(pixels)
+        _check_array(pixels, unclipped=unclipped)
         stack = pixels[..., None] if pixels.ndim == 2 else pixels
         alpha = stack[..., 3] if stack.shape[2] == 4 else None
-        if alpha is None:
-            clean = self._clean(stack, None, strength=strength)
-        else:
-            clean = stack.copy()
-            clean[..., :3] = self._clean(stack[..., :3], alpha, strength=strength)
+        seen = stack if alpha is None else stack[..., :3]
+        clean = self._clean(seen, _prepare(seen, alpha, unclipped=unclipped), strength=strength)
+        if alpha is not None:
+            clean = np.concatenate([clean, stack[..., 3:]], axis=2)
         return clean.reshape(pixels.shape)
 
     def denoise_picture(
@@ -134,7 +138,8 @@ class Denoiser:
                 remedy="Leave `linear` out: 8- and 16-bit pictures are cleaned as they are encoded.",
             )
         box = _crop_box(crop, pixels)
-        clean = self._clean(pixels, alpha, strength=strength, box=box, linear=linear, progress=progress)
+        source = _prepare(pixels, alpha, linear=linear)
+        clean = self._clean(pixels, source, strength=strength, box=box, progress=progress)
         if alpha is not None:
             alpha = alpha[box.top : box.bottom, box.left : box.right].copy()
         return replace(picture, pixels=clean, alpha=alpha)
@@ -142,11 +147,10 @@ class Denoiser:
     def _clean(
         self,
         pixels: NDArray[Any],
-        alpha: NDArray[Any] | None,
+        source: _Source | None,
         *,
         strength: float,
         box: Box | None = None,
-        linear: bool = False,
         progress: Progress | None = None,
     ) -> NDArray[Any]:
         """Return the part `box`, all if None, of the cleaned `pixels` `(H, W, C)`."""
@@ -155,7 +159,6 @@ class Denoiser:
         height, width = pixels.shape[:2]
         box = box or Box(0, 0, height, width)
         kept = pixels[box.top : box.bottom, box.left : box.right].copy()
-        source = _prepare(pixels, alpha, linear=linear)
         if source is None or strength == 0:
             return kept
         # The tiles are those of the whole picture even for a crop: another plan would round differently.
@@ -174,10 +177,10 @@ class Denoiser:
         seen = cut(source.pixels, tile.window)
         if source.fill is not None:
             seen = source.fill.apply(seen, tile.window)
-        clean = self._infer(_to_unit(seen, linear=source.linear), source.levels)
+        clean = self._infer(_to_unit(seen, linear=source.linear, unclipped=source.unclipped), source.levels)
         rows, columns = part.slices(Box(0, 0, 0, 0))
         noisy = source.pixels[rows, columns]
-        result = _from_unit(clean[part.slices(tile.window)], noisy, strength, linear=source.linear)
+        result = _from_unit(clean[part.slices(tile.window)], noisy, strength, source=source)
         if source.fill is not None:
             np.copyto(result, noisy, where=source.fill.hidden[rows, columns, None])
         return result
@@ -236,23 +239,25 @@ def _loaded(model: str) -> Denoiser:
     return Denoiser.load(model)
 
 
-def _to_unit(values: NDArray[Any], *, linear: bool) -> NDArray[np.float32]:
-    """Return values of a picture's dtype as the network takes them: float32 in [0, 1]."""
+def _to_unit(values: NDArray[Any], *, linear: bool, unclipped: bool = False) -> NDArray[np.float32]:
+    """Return values of a picture's dtype as the network takes them: float32, in [0, 1] unless unclipped."""
     white = _INTEGER_WHITE.get(values.dtype.name)
     if white is not None:
         whole: NDArray[np.float32] = np.divide(values, white, dtype=np.float32)
         return whole
+    if unclipped:
+        return values.astype(np.float32)
     unit: NDArray[np.float32] = np.clip(values, 0, 1).astype(np.float32)
     return encode_srgb(unit) if linear else unit
 
 
 def _from_unit(
-    clean: NDArray[np.float32], noisy: NDArray[Any], strength: float, *, linear: bool
+    clean: NDArray[np.float32], noisy: NDArray[Any], strength: float, *, source: _Source
 ) -> NDArray[Any]:
     """Return the blend of the network's answer `clean` and of `noisy`, in the dtype of `noisy`.
 
     noisy + strength * (clean - noisy), rounded to the nearest value of the dtype; what was clipped from a
-    float value is part of the result.
+    float value, for the network not to see it, is part of the result.
     """
     clean = np.clip(clean, 0, 1)
     white = _INTEGER_WHITE.get(noisy.dtype.name)
@@ -260,8 +265,10 @@ def _from_unit(
     if white is not None:
         result = np.rint(noisy + np.float32(strength) * (clean * np.float32(white) - noisy))
     else:
-        clean = decode_srgb(clean) if linear else clean
+        clean = decode_srgb(clean) if source.linear else clean
         values = noisy.astype(np.result_type(noisy, np.float32))
+        if source.unclipped:
+            return ((1 - strength) * values + strength * clean).astype(noisy.dtype)
         clipped = np.clip(values, 0, 1)
         # This form gives exactly `clean` at strength 1; the shorter one could leave [0, 1] by rounding.
         blend = np.clip((1 - strength) * clipped + strength * clean, 0, 1)
@@ -269,7 +276,9 @@ def _from_unit(
     return result.astype(noisy.dtype)
 
 
-def _prepare(pixels: NDArray[Any], alpha: NDArray[Any] | None, *, linear: bool) -> _Source | None:
+def _prepare(
+    pixels: NDArray[Any], alpha: NDArray[Any] | None, *, linear: bool = False, unclipped: bool = False
+) -> _Source | None:
     """Return what the tiles need to know of the whole picture; None where no pixel of it can be seen."""
     hidden = None if alpha is None else alpha == 0
     if hidden is None or not hidden.any():
@@ -284,13 +293,13 @@ def _prepare(pixels: NDArray[Any], alpha: NDArray[Any] | None, *, linear: bool) 
         high = pixels.max(where=visible, initial=limits.min)
         fill = HiddenFill(pixels, hidden)
     _check_finite(low, high)
-    levels = _to_unit(np.array([low, high], pixels.dtype), linear=linear)
+    levels = _to_unit(np.array([low, high], pixels.dtype), linear=linear, unclipped=unclipped)
     if levels[1] - levels[0] < NARROW_RANGE:
         levels = np.array([0, 1], np.float32)
-    return _Source(pixels=pixels, levels=levels, fill=fill, linear=linear)
+    return _Source(pixels=pixels, levels=levels, fill=fill, linear=linear, unclipped=unclipped)
 
 
-def _check_array(pixels: NDArray[Any]) -> None:
+def _check_array(pixels: NDArray[Any], *, unclipped: bool) -> None:
     """Raise `InputError`, with the remedy, for anything but the arrays that `Denoiser.__call__` takes."""
     if not isinstance(pixels, np.ndarray):
         raise InputError(
@@ -317,7 +326,10 @@ def _check_array(pixels: NDArray[Any]) -> None:
             remedy="Convert it, for example with astype(numpy.uint8) where its values are 0 to 255.",
         )
     if pixels.dtype.name in _FLOATS:
-        _check_range(float(pixels.min()), float(pixels.max()))
+        low, high = float(pixels.min()), float(pixels.max())
+        _check_finite(low, high)
+        if not unclipped:
+            _check_range(low, high)
 
 
 def _check_finite(low: float, high: float) -> None:
@@ -330,7 +342,7 @@ def _check_finite(low: float, high: float) -> None:
 
 
 def _check_range(low: float, high: float) -> None:
-    _check_finite(low, high)
+    """Raise `InputError` for values outside [0, 1]."""
     if low < 0 or high > 1:
         remedy = (
             "Divide by 255 (8-bit values) or by 65535 (16-bit values)." if high > 2 else "Use numpy.clip."

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,7 +120,14 @@ def as_method(method: str | Path | Method) -> Method:
         )
     denoiser = Denoiser.load(method)
     card = denoiser.card
-    return Method(card.name, denoiser, kind="model", about=card.description, checksum=card.checksum)
+    return Method(
+        card.name,
+        partial(denoiser, unclipped=True),
+        kind="model",
+        about=card.description,
+        checksum=card.checksum,
+        takes_unclipped=True,
+    )
 
 
 def evaluate(  # noqa: PLR0913  # all but the first two have a default that most callers keep

@@ -28,11 +28,12 @@ DETAIL = 4.0
 
 
 class UniversalNet(PictureNet):
-    """Residual U-Net behind a pixel-unshuffle, told by an impulse hint which values look like salt or pepper.
+    """Residual U-Net, told by an impulse hint which values look like salt or pepper.
 
-    Picture (as its difference to the fill), fill and marks go in at half resolution (FFDNet's trick, Zhang et
-    al. 2018); plain 3x3 convolutions work at that scale and, in steps of two, at coarser ones, one for each
-    further width; the answer is a learned blend of picture and fill plus a residual: one for values that are
+    Picture (as its difference to the fill), fill and marks go in, at half resolution if so told (FFDNet's
+    trick, Zhang et al. 2018: fewer operations, but it learns fine detail far more slowly); plain 3x3
+    convolutions work at that scale and, in steps of two, at coarser ones, one for each further width; the
+    answer is a learned blend of picture and fill plus a residual: one for values that are
     marked, one for the others. No pooling or norm over the picture in use, no attention: the receptive field
     is finite, so tiles with a halo are exact.
     """
@@ -55,6 +56,7 @@ class UniversalNet(PictureNet):
         seen: Inputs = "parts",
         answer: Answer = "blend",
         two_residuals: bool = True,
+        joint: bool = True,
         gain: float = 4.0,
     ) -> None:
         """Make a network with one scale for each of `widths`, the finest first.
@@ -73,7 +75,7 @@ class UniversalNet(PictureNet):
         self.channels = channels
         self.cell = 2 if unshuffle else 1
         self.stride = self.cell * 2 ** (len(widths) - 1)
-        self.hint = ImpulseHint(channels, radius=hint_radius, majority=keep)
+        self.hint = ImpulseHint(channels, radius=hint_radius, majority=keep, joint=joint)
         planes = {"picture": 1, "marks": 3, "fill": 4, "parts": 5}[seen] * channels * self.cell**2
         steps = list(pairwise(widths))
         self.head = nn.Conv2d(planes, widths[0], 3, padding=1, bias=bias)

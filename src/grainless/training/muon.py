@@ -52,7 +52,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__([group for group in groups if group["params"]], shared)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change the weights by their gradients; `closure`, if given, computes these anew."""
         loss = None
         if closure is not None:
@@ -75,7 +75,8 @@ def _orthogonal_step(gradient: Tensor, state: dict[str, Tensor], group: dict[str
     ahead = gradient.lerp(momentum, group["momentum"]).permute(0, 2, 3, 1)
     matrix = ahead.flatten(1)
     change = orthogonalise(matrix) * (RMS * max(matrix.shape) ** 0.5)
-    return change.view(ahead.shape).permute(0, 3, 1, 2)
+    step: Tensor = change.view(ahead.shape).permute(0, 3, 1, 2)
+    return step
 
 
 def _adam_step(gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> Tensor:
@@ -87,7 +88,8 @@ def _adam_step(gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]
     first, second = group["betas"]
     mean.lerp_(gradient, 1 - first)
     square.lerp_(gradient * gradient, 1 - second)
-    return mean / (1 - first**count) / ((square / (1 - second**count)).sqrt() + 1e-8)
+    step: Tensor = mean / (1 - first**count) / ((square / (1 - second**count)).sqrt() + 1e-8)
+    return step
 
 
 def split_kernels(net: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

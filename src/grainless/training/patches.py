@@ -37,6 +37,9 @@ KEPT_BYTES = 2**28
 OWN_NOISE = "as paired"
 """What stands for the noise of pairs where noises are named."""
 
+MOST_CLIPPED, LEAST_CONTRAST = 0.3, 0.25
+"""How much `saturated` clips at each end, as a share, and the range of values that it stretches at least."""
+
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Weights of ITU-R BT.601, as JPEG has them."""
 
@@ -69,6 +72,9 @@ class TrainingPatches(Dataset[Batch]):
         if self._source.noisy is not None:
             clean, noisy = np.split(clean, 2, axis=2)
         else:
+            # Drawn only where it is asked for: other recipes' patches stay what they were.
+            if self._data.saturate and rng.random() < self._data.saturate:
+                clean = saturated(clean, rng)
             if self._data.fixed_noise:
                 rng = np.random.default_rng([self._seed, index])
             clean, noisy = self._corrupt(clean, rng)
@@ -175,6 +181,20 @@ def cut_patch(picture: NDArray[Any], side: int, *, data: DataSection, rng: np.ra
         patch = patch[:, ::-1] if rng.random() < 0.5 else patch
     # A copy in any case: the picture is used again.
     return np.array(patch, order="C")
+
+
+def saturated(patch: Values, rng: np.random.Generator) -> Values:
+    """Return a patch stretched until up to MOST_CLIPPED of its values are black, and as many white.
+
+    Photographs with blown highlights and deep shadows are rare among those that one trains on; against salt
+    and pepper they are the hard ones. A patch with little contrast stays as it is.
+    """
+    dark, bright = rng.uniform(0, MOST_CLIPPED, 2) * rng.integers(0, 2, 2)
+    low, high = np.quantile(patch, [dark, 1 - bright]).astype(np.float32)
+    if high - low < LEAST_CONTRAST:
+        return patch
+    stretched: Values = np.clip((patch - low) / (high - low), 0, 1, dtype=np.float32)
+    return stretched
 
 
 def as_values(pixels: NDArray[Any]) -> Values:

@@ -98,6 +98,8 @@ class DataSection(_Section):
     """Share of patches turned into three equal channels with equal noise."""
     raw_noise: Share = 0.0
     """Share of patches whose noise is neither clipped nor rounded to 8 bit."""
+    saturate: Share = 0.0
+    """Share of patches stretched until parts of them are clipped to black and white; not of pairs."""
     narrow_range: Share = 0.0
     """Share of patches squeezed between black and white points inside [0, 1]."""
 
