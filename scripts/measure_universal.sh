@@ -1,35 +1,63 @@
 #!/usr/bin/env bash
-# Measure the bundled model and the classical filters on whole test sets, and write docs/universal.md; on noises at the
-# edge of what the model was trained for, and write docs/universal-limits.md.
+# Measure the bundled models on whole test sets and write docs/universal.md; on noises at the edge of what they were
+# trained for, and write docs/universal-limits.md.
 # Usage: scripts/measure_universal.sh DATA RESULTS [filters|model|limits|page]; without the last word, all of them.
-# DATA is a folder that holds test/cbsd68 and test/kodak24; RESULTS a folder that keeps the JSON files.
+# DATA is a folder with test/{cbsd68,kodak24,set12,bsd68_gray} and real_noise/polyu_crops; RESULTS a folder that keeps the
+# JSON files, the same as for scripts/measure_benchmark.sh, whose parts are used: what lies there is not measured again.
 set -euo pipefail
-data="$1"
+data="$(cd "$1" && pwd)"
 mkdir -p "$2"
 results="$(cd "$2" && pwd)"
 part="${3:-all}"
-docs="$(cd "$(dirname "$0")/../docs" && pwd)"
+here="$(cd "$(dirname "$0")" && pwd)"
+docs="$here/../docs"
 cd "$data" # so that the commands printed in the page have short, general paths
-noises=(--noise gaussian:15 --noise gaussian:25 --noise gaussian:50)
-for density in 0.1 0.3 0.5 0.7 0.9; do noises+=(--noise "salt-pepper:$density"); done
-for density in 0.1 0.3 0.5 0.7 0.9; do noises+=(--noise "salt-pepper:$density:channel"); done
-filters=(--method median --method adaptive_median --method mask_interpolate --method nlm)
-for set in cbsd68 kodak24; do
-  if [ "$part" = filters ] || [ "$part" = all ]; then
-    grainless evaluate --data "test/$set" "${noises[@]}" "${filters[@]}" --json "$results/$set-filters.json"
-  fi
-  if [ "$part" = model ] || [ "$part" = all ]; then
-    grainless evaluate --data "test/$set" "${noises[@]}" --model universal --method median --json "$results/$set-universal.json"
-  fi
-done
+channel=() gaussian=(--noise gaussian:15 --noise gaussian:25 --noise gaussian:50)
+for density in 0.1 0.3 0.5 0.7 0.9; do channel+=(--noise "salt-pepper:$density:channel"); done
+
+measure() { # NAME ARGUMENT...: measure unless the results are there
+  local file="$results/$1.json"
+  shift
+  [ -s "$file" ] || grainless evaluate "$@" --json "$file"
+}
+
+if [ "$part" = filters ] || [ "$part" = all ]; then
+  "$here/measure_benchmark.sh" "$data" "$results" filters
+  for set in cbsd68 kodak24; do
+    measure "$set-channel-filters" --data "test/$set" "${channel[@]}" --method median --method adaptive_median \
+      --method mask_interpolate --method adaptive_riesz_mean
+  done
+  measure kodak24-mild-filters --data test/kodak24 --noise clean --noise jpeg:40 --method median
+fi
+if [ "$part" = model ] || [ "$part" = all ]; then
+  "$here/measure_benchmark.sh" "$data" "$results" model
+  for set in cbsd68 kodak24; do
+    measure "$set-channel-universal" --data "test/$set" "${channel[@]}" --model universal --method median
+  done
+  measure kodak24-mild-universal --data test/kodak24 --noise clean --noise jpeg:40 --model universal --method median
+  for set in cbsd68 bsd68_gray set12; do
+    measure "$set-unclipped-universal" --data "test/$set" "${gaussian[@]}" --protocol awgn-literature --model universal \
+      --method median
+  done
+  "$here/measure_benchmark.sh" "$data" "$results" recorded
+fi
 if [ "$part" = limits ] || [ "$part" = all ]; then
   limits=(--noise clean --noise poisson:30 --noise camera:0.4+jpeg:90 --noise impulse:0.2:channel)
   for density in 0.1 0.3; do limits+=(--noise "salt-pepper:$density:near=5" --noise "salt-pepper:$density+jpeg:90"); done
-  grainless evaluate --data test/kodak24 --limit 8 "${limits[@]}" --method median --method adaptive_median \
-    --model universal --json "$results/limits.json"
+  measure limits --data test/kodak24 --limit 8 "${limits[@]}" --method median --method adaptive_median --model universal
 fi
 if [ "$part" = page ] || [ "$part" = all ]; then
-  grainless report "$results"/cbsd68-*.json "$results"/kodak24-*.json -o "$docs/universal.md" \
-    --title "The universal model, measured"
+  grainless report "$results"/{cbsd68,kodak24}-{ranks,smoothers,universal,channel-filters,channel-universal}.json \
+    "$results"/kodak24-mild-*.json "$results"/polyu-*.json -o "$results/real-files.md" --title "The universal model, measured"
+  grainless report "$results"/*-unclipped-*.json -o "$results/unclipped.md" --title "Noise that is not clipped"
+  {
+    sed -n 1p "$results/real-files.md"
+    printf '\n## What it has to reach\n\nMade by `scripts/measure_universal.sh`; yardsticks are quoted in `scripts/universal_bars.py`.\n\n'
+    python "$here/universal_bars.py" "$results"
+    printf '\n## In 8-bit files\n'
+    sed 1d "$results/real-files.md"
+    printf '\n## Noise that is neither clipped nor rounded\n'
+    sed 1d "$results/unclipped.md"
+  } > "$docs/universal.md"
   grainless report "$results/limits.json" -o "$docs/universal-limits.md" --title "Where the universal model ends"
 fi

@@ -170,7 +170,7 @@ def test_models_are_rows_by_the_name_on_their_card(folder, monkeypatch):
     class Stub:
         card = SimpleNamespace(name="quiet", description="a stub", checksum="ab" * 32)
 
-        def __call__(self, pixels):
+        def __call__(self, pixels, *, unclipped):
             return np.full_like(pixels, 128)
 
     monkeypatch.setattr(measuring.Denoiser, "load", lambda name: Stub() if name == "some.onnx" else None)

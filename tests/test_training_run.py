@@ -297,8 +297,9 @@ def test_the_last_state_goes_on_from_the_weights_not_from_their_average(finished
     assert max(float((average[name] - weights[name]).abs().max()) for name in average) > 1e-6
 
 
-def test_the_statistics_of_norms_are_those_that_the_weights_were_trained_with(finished):
-    state = tiny_runs.checkpoint(finished[0] / "last.ckpt")
+def test_the_statistics_of_norms_are_those_that_the_weights_were_trained_with(data, tmp_path):
+    tiny_runs.train(data, tmp_path / "run", "net.settings.norm=true")
+    state = tiny_runs.checkpoint(tmp_path / "run" / "last.ckpt")
     average, weights = state["state_dict"], state["current_model_state"]
     statistics = [name for name in average if "running" in name]
     assert statistics

@@ -19,6 +19,7 @@ from grainless.training import run as run_module
 from grainless.training.recipe import load_recipe
 from grainless.training.starting import load_exported, settle_norms
 
+NORM = "net.settings.norm=true"
 LEVELS = np.array([[0.0, 1.0]], np.float32)
 
 
@@ -30,14 +31,14 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module", params=[False, True], ids=["float32", "half"])
 def model(request, data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    tiny_runs.train(data, folder / "run")
+    tiny_runs.train(data, folder / "run", NORM)
     export_run(folder / "run", folder / "tiny.onnx", half=request.param)
     return folder / "tiny.onnx"
 
 
 @pytest.fixture
 def recipe(tmp_path):
-    return load_recipe(tiny_runs.recipe_file(tmp_path))
+    return load_recipe(tiny_runs.recipe_file(tmp_path), [NORM])
 
 
 def batches(count=3, seed=0):
@@ -82,7 +83,7 @@ def test_norms_have_the_statistics_of_the_batches_and_filters_unit_length(model,
 
 def test_a_run_begins_where_the_model_ended(model, data, tmp_path, rng):
     summary = tiny_runs.train(
-        data, tmp_path / "run", "optimiser.rate=1e-9", "optimiser.freeze_norms=0", start_from=str(model)
+        data, tmp_path / "run", "optimiser.rate=1e-9", NORM, "optimiser.freeze_norms=0", start_from=str(model)
     )
     assert summary["finished"]
     export_run(tmp_path / "run", tmp_path / "after.onnx")
@@ -92,6 +93,27 @@ def test_a_run_begins_where_the_model_ended(model, data, tmp_path, rng):
         for path in (model, tmp_path / "after.onnx")
     )
     np.testing.assert_allclose(after, before, atol=1e-4)
+
+
+def test_a_network_without_norms_is_taken_over_as_it_is(data, tmp_path, rng):
+    tiny_runs.train(data, tmp_path / "run")
+    export_run(tmp_path / "run", tmp_path / "plain.onnx")
+    recipe = load_recipe(tiny_runs.recipe_file(tmp_path))
+    net = build_net(recipe.net.name, recipe.net.settings)
+    picture = rng.random((1, 3, 32, 24)).astype(np.float32)
+    expected = start(read_model(tmp_path / "plain.onnx"), runtime="onnxruntime")(
+        {"picture": picture, "levels": LEVELS}
+    )
+    assert np.abs(answers(net, picture) - expected).max() > 1e-3
+    load_exported(net, tmp_path / "plain.onnx")
+    np.testing.assert_allclose(answers(net, picture), expected, atol=2e-5)
+    before = {name: values.clone() for name, values in net.state_dict().items()}
+    settle_norms(net, batches())
+    assert all(torch.equal(values, before[name]) for name, values in net.state_dict().items())
+    # A norm has nothing to be made of there.
+    normed = build_net(recipe.net.name, {**recipe.net.settings, "norm": True})
+    with pytest.raises(TrainingError, match=r"do not fit the recipe's network.*missing: .*first\.bias"):
+        load_exported(normed, tmp_path / "plain.onnx")
 
 
 def test_models_of_other_networks_are_refused(model, recipe, tmp_path):
@@ -114,7 +136,7 @@ def test_models_of_other_networks_are_refused(model, recipe, tmp_path):
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_with_the_model_again(
     model, data, tmp_path, monkeypatch
 ):
-    run, changes = tmp_path / "run", ("optimiser.rate=1e-9", "optimiser.freeze_norms=0")
+    run, changes = tmp_path / "run", ("optimiser.rate=1e-9", NORM, "optimiser.freeze_norms=0")
     with monkeypatch.context() as patch:
         patch.setattr(run_module, "_fit", tiny_runs.stop)
         with pytest.raises(KeyboardInterrupt):
@@ -141,7 +163,13 @@ def test_a_run_that_was_killed_while_it_decoded_begins_with_the_model_and_its_pi
         patch.setattr(run_module, "open_source", tiny_runs.stop)
         with pytest.raises(KeyboardInterrupt):
             tiny_runs.train(
-                data, run, "optimiser.freeze_norms=0", start_from=str(model), limit_train=4, max_minutes=9
+                data,
+                run,
+                NORM,
+                "optimiser.freeze_norms=0",
+                start_from=str(model),
+                limit_train=4,
+                max_minutes=9,
             )
     original = load_exported
     monkeypatch.setattr(
@@ -159,7 +187,7 @@ def test_a_new_run_does_not_begin_with_the_model_of_an_earlier_attempt(model, da
     with monkeypatch.context() as patch:
         patch.setattr(run_module, "_fit", tiny_runs.stop)
         with pytest.raises(KeyboardInterrupt):
-            tiny_runs.train(data, run, "optimiser.freeze_norms=0", start_from=str(model))
+            tiny_runs.train(data, run, NORM, "optimiser.freeze_norms=0", start_from=str(model))
     # What the interruption left counts as no training.
     for name in ("tensorboard", "csv"):
         shutil.rmtree(run / name, ignore_errors=True)
@@ -175,7 +203,7 @@ def test_a_run_resumes_with_the_model_that_it_began_with(model, data, tmp_path, 
     with monkeypatch.context() as patch:
         patch.setattr(run_module, "_fit", tiny_runs.stop)
         with pytest.raises(KeyboardInterrupt):
-            tiny_runs.train(data, run, "optimiser.freeze_norms=0", start_from=str(own))
+            tiny_runs.train(data, run, NORM, "optimiser.freeze_norms=0", start_from=str(own))
     with pytest.raises(TrainingError, match=r"keeps the weights that it has; got --start-from"):
         tiny_runs.train(data, run, resume=True, start_from=str(own))
     content = tiny_runs.read_json(run / "data.json")

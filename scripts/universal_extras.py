@@ -1,0 +1,116 @@
+"""Measure what no test set tells of the bundled models, and write RESULTS/extras.json.
+
+    python scripts/universal_extras.py RESULTS
+
+Mean colour errors on plain and graded pictures, energy at the period of the tiles in flat noise, and a JPEG
+of 12 megapixels through the command. Speeds relative to others are taken from RESULTS/speed.json.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainless import Denoiser, Picture, corrupt, parse_noise, write_picture
+from grainless.benchmark import load
+from grainless.benchmark.picture import draw_picture
+from grainless.errors import ModelError
+from grainless.picture import Metadata
+
+NOISES = ("gaussian:15", "gaussian:25", "gaussian:50")
+COLOURS = ((96, 96, 96), (160, 160, 160), (170, 110, 90), (90, 120, 170))
+SIDE, TILE = 768, 128
+
+
+def main() -> None:
+    """Measure each model that is there."""
+    results = Path(sys.argv[1])
+    extras: dict[str, Any] = {}
+    for name in ("universal", "fast"):
+        try:
+            denoiser = Denoiser.load(name)
+        except ModelError:
+            continue
+        extras[name] = {
+            "model": denoiser.card.checksum,
+            "colour": colour_error(denoiser),
+            "tile": tile_energy(name),
+            **through_the_command(name),
+            **speeds(results / "speed.json", name),
+        }
+        print(name, extras[name])
+    (results / "extras.json").write_text(json.dumps(extras, indent=1) + "\n", encoding="utf-8")
+
+
+def colour_error(denoiser: Denoiser) -> float:
+    """Return the largest mean error of a channel over plain and graded pictures, in levels of 255."""
+    ramp = np.linspace(64, 192, SIDE)[None, :, None]
+    pictures = [np.full((256, 256, 3), colour, np.uint8) for colour in COLOURS]
+    pictures += [np.tile(ramp, (256, 1, 3)).round().astype(np.uint8)]
+    worst = 0.0
+    for picture in pictures:
+        for noise in NOISES:
+            noisy = corrupt(picture.astype(np.float32) / 255, parse_noise(noise), seed=3, quantise=False)
+            # The noise's own mean is no fault of the model.
+            error = denoiser(noisy) - noisy
+            worst = max(worst, float(np.abs(error.mean(axis=(0, 1))).max()) * 255)
+    return worst
+
+
+def tile_energy(name: str) -> float:
+    """Return the energy at the tiles' period, and its multiples, over that of the frequencies beside."""
+    flat = np.full((SIDE, SIDE, 3), 128, np.uint8)
+    noisy = corrupt(flat, parse_noise("gaussian:25"), seed=5)
+    clean = Denoiser.load(name, tile=TILE)(noisy).astype(np.float64)[..., 1]
+    return max(period_energy(clean), period_energy(clean.T))
+
+
+def period_energy(plane: NDArray[np.float64]) -> float:
+    """Return the ratio along the rows of one channel."""
+    energy = (np.abs(np.fft.rfft(plane - plane.mean(), axis=1)) ** 2).mean(axis=0)
+    period = SIDE // TILE
+    at = np.arange(period, len(energy) - 2, period)
+    beside = np.concatenate([energy[at - 2], energy[at - 1], energy[at + 1], energy[at + 2]])
+    return float(energy[at].mean() / beside.mean())
+
+
+def through_the_command(name: str) -> dict[str, float]:
+    """Return seconds and peak memory in MB of cleaning a JPEG of 12 megapixels by the command."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "noisy.jpg")
+        write_picture(Picture(draw_picture(3000, 4000), None, Metadata(), "jpeg"), source)
+        command = [sys.executable, "-m", "grainless", "denoise", str(source), "-o", f"{folder}/clean.jpg"]
+        began = time.perf_counter()
+        subprocess.run([*command, "--model", name], check=True, capture_output=True)
+        seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
+    return {"seconds": round(seconds, 2), "megabytes": round(peak)}
+
+
+def speeds(file: Path, name: str) -> dict[str, Any]:
+    """Return how many times faster than others a model is at 1 MP, and its share of the CPU's peak."""
+    if not file.is_file():
+        return {}
+    cells = {cell.row: cell for cell in load(file).cells if cell.megapixels == 1}
+    if name not in cells or cells[name].seconds_per_megapixel is None:
+        return {}
+    own = cells[name].seconds_per_megapixel
+    others = {
+        row.removeprefix("peers:"): round(cell.seconds_per_megapixel / own, 3)
+        for row, cell in cells.items()
+        if cell.seconds_per_megapixel is not None
+    }
+    return {"speed": others, "peak": cells[name].share_of_peak}
+
+
+if __name__ == "__main__":
+    main()
