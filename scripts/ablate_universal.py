@@ -28,12 +28,12 @@ from grainless.benchmark import count_multiply_adds, count_weights
 from grainless.model_file import LoadedModel, read_model
 from grainless.training import export_run, train_run
 
-STEPS, BATCH, SIDE = 1500, 8, 64
+STEPS, BATCH, SIDE = 1200, 8, 64
 """Of each variant: patches of this side, so many a step."""
 TIMED_SIDE, TIMED_RUNS, THREADS = 768, 5, 2
 """Side in pixels of the picture that is cleaned to tell the time, how often, and on how many threads."""
 BASE = (
-    "net.settings={widths=[32,64,128],encoder_blocks=[1,2],middle_blocks=2,decoder_blocks=[2,2]}",
+    "net.settings.widths=[24,32,48,64]",
     f"data.patch=[{SIDE}]",
     "data.phases=[]",
     f"schedule.batch={BATCH}",
@@ -63,12 +63,13 @@ def mixture(noises: tuple[str, ...]) -> str:
 
 HALF = f"schedule.steps={STEPS // 2}\nschedule.validate_every={STEPS // 2}"
 VARIANTS: dict[str, tuple[str, str]] = {
-    "base": ("as shipped, but narrower (32-64-128)", ""),
+    "base": ("as shipped, but narrower: 24-32-48-64", ""),
     "picture": (
         "picture alone goes in, residual to it",
         net(seen="picture", answer="picture", two_residuals=False),
     ),
     "marks": ("picture and marks, residual to the picture", net(seen="marks", answer="picture")),
+    "alone": ("fill of each channel alone", net(joint=False)),
     "fill": ("difference to the fill in one part", net(seen="fill")),
     "to-picture": ("residual to the picture", net(answer="picture")),
     "to-fill": ("residual to the fill", net(answer="fill")),
@@ -76,23 +77,24 @@ VARIANTS: dict[str, tuple[str, str]] = {
     "bias": ("biases", net(bias=True)),
     "norm": ("batch norms", net(norm=True)),
     "gain": ("inputs not amplified", net(gain=1.0)),
-    "whole": (
-        "no unshuffle: 12-32-64-128 at four scales",
-        net(widths=[12, 32, 64, 128], encoder_blocks=[1, 1, 2], decoder_blocks=[1, 2, 2], unshuffle=False),
+    "unshuffle": (
+        "unshuffled to half resolution, 48-64-96",
+        net(widths=[48, 64, 96], encoder_blocks=[1, 1], decoder_blocks=[2, 1], unshuffle=True),
     ),
     "deep": (
-        "narrow and deep: 24-48-96, twice the blocks",
-        net(widths=[24, 48, 96], encoder_blocks=[2, 4], middle_blocks=4, decoder_blocks=[4, 4]),
+        "narrow and deep: 16-24-32-48, twice the blocks",
+        net(widths=[16, 24, 32, 48], encoder_blocks=[2, 2, 2], middle_blocks=4, decoder_blocks=[4, 2, 2]),
     ),
-    "wide-fine": ("wide at the finest scale: 64-64-128", net(widths=[64, 64, 128])),
-    "wide": ("wider: 48-96-192, as shipped", net(widths=[48, 96, 192])),
+    "wide-fine": ("wide at the finest scale: 32-32-48-64", net(widths=[32, 32, 48, 64])),
+    "wide-coarse": ("wide at the coarse scales: 16-48-96-128", net(widths=[16, 48, 96, 128])),
+    "wide": ("as shipped: 32-64-96-128", net(widths=[32, 64, 96, 128])),
     "two-scales": (
-        "two scales: 32-96",
-        net(widths=[32, 96], encoder_blocks=[1], middle_blocks=4, decoder_blocks=[2]),
+        "two scales: 24-48",
+        net(widths=[24, 48], encoder_blocks=[1], middle_blocks=3, decoder_blocks=[2]),
     ),
-    "four-scales": (
-        "four scales: 32-64-96-128",
-        net(widths=[32, 64, 96, 128], encoder_blocks=[1, 1, 1], middle_blocks=1, decoder_blocks=[2, 1, 1]),
+    "three-scales": (
+        "three scales: 24-32-48",
+        net(widths=[24, 32, 48], encoder_blocks=[1, 1], middle_blocks=4, decoder_blocks=[2, 1]),
     ),
     "l1": ("loss: L1", "optimiser.loss=l1"),
     "charbonnier": ("loss: Charbonnier", "optimiser.loss=charbonnier"),

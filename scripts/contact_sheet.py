@@ -1,4 +1,4 @@
-"""Draw docs/contact-sheet.png, before / after / removed under six noises: `python scripts/contact_sheet.py`.
+"""Draw docs/contact-sheet.png, before, after, removed under eight noises: `python scripts/contact_sheet.py`.
 
 The photographs are those that scikit-image ships: the coffee cup (Rachel Michetti, CC0) and Chelsea the cat
 (Stéfan van der Walt, CC0). Noise, cleaning and drawing are the product's own.
@@ -16,12 +16,14 @@ from grainless.picture import Metadata
 from grainless.report import SheetRow, contact_sheet
 
 NOISES = (
-    "gaussian:25",
+    "gaussian:15",
     "gaussian:50",
     "salt-pepper:0.3",
     "salt-pepper:0.7:channel",
-    "camera:0.6+jpeg:90",
-    "gaussian:15+salt-pepper:0.1",
+    "impulse:0.2:channel",
+    "poisson:30",
+    "camera:0.4+grain:5:size=1.5:chroma=0.8+jpeg:85",
+    "jpeg:25",
 )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from skimage import data
 
 from grainless.baselines import median
 from grainless.denoiser import Denoiser
@@ -165,11 +166,37 @@ def table_cells(text):
             name = line.removeprefix("### ").split(",")[0]
         elif line.startswith("| noise |"):
             methods = [word.strip() for word in line.strip("|").split("|")][1:]
-        elif line.startswith("| ") and not line.startswith("| ---"):
+        elif methods and line.startswith("| ") and not line.startswith("| ---"):
             noise, *numbers = (word.strip() for word in line.replace("*", "").strip("|").split("|"))
             for method, cell in zip(methods, numbers, strict=True):
-                cells[name, noise, method] = [float(number) for number in cell.split(" / ")]
+                # Some filters were not tried on some noises.
+                if " / " in cell:
+                    cells[name, noise, method] = [float(number) for number in cell.split(" / ")]
     return cells
+
+
+@pytest.mark.parametrize(
+    ("noise", "least"),
+    [
+        ("gaussian:15", 33.3),
+        ("gaussian:25", 30.9),
+        ("gaussian:50", 27.7),
+        ("salt-pepper:0.1", 40.8),
+        ("salt-pepper:0.5:channel", 36.2),
+        ("salt-pepper:0.9", 25.2),
+        ("poisson:30", 29.9),
+        ("camera:0.3+jpeg:90", 32.8),
+        ("jpeg:40", 31.6),
+        ("clean", 50),
+    ],
+)
+def test_quality_on_photographs_that_everybody_has(universal, noise, least):
+    # Two of scikit-image's; a few tenths of a decibel under what the weights reached when they were made.
+    found = []
+    for number, picture in enumerate((data.coffee(), data.chelsea())):
+        clean = np.ascontiguousarray(picture[20:276, 100:356])
+        found.append(psnr(clean, universal(corrupt(clean, parse_noise(noise), seed=number))))
+    assert np.mean(found) > least
 
 
 @pytest.mark.parametrize("page", [PAGE, LIMITS], ids=lambda page: page.stem)
@@ -178,17 +205,13 @@ def test_pages_are_of_the_bundled_model(page):
 
 
 def test_the_page_shows_the_bundled_model_ahead_of_the_filters():
-    text = PAGE.read_text(encoding="utf-8")
-    cells = table_cells(text)
-    noises = {noise for _, noise, _ in cells}
-    assert len(noises) == 13
-    filters = ("noisy", "median", "adaptive_median", "mask_interpolate", "nlm")
+    cells = table_cells(PAGE.read_text(encoding="utf-8"))
+    noises = {noise for name, noise, method in cells if method == "universal" and name == "kodak24"}
+    assert {"gaussian:25", "salt-pepper:0.5", "poisson:30", "speckle:0.1"} <= noises
     behind = {
         (name, noise, method)
-        for name in ("cbsd68", "kodak24")
-        for noise in noises
-        for method in filters
-        if cells[name, noise, "universal"][0] <= cells[name, noise, method][0]
+        for (name, noise, method), numbers in cells.items()
+        if noise != "clean" and method != "universal" and cells[name, noise, "universal"][0] <= numbers[0]
     }
     assert behind == set()
 
@@ -197,7 +220,7 @@ def test_the_page_shows_the_bundled_model_ahead_of_the_filters():
 @pytest.mark.timeout(900)
 def test_a_row_of_the_page_is_measured_again(data_folder):
     cells = table_cells(PAGE.read_text(encoding="utf-8"))
-    noise = "salt-pepper:0.5:channel"
+    noise = "salt-pepper:0.5"
     again = evaluate(data_folder / "test" / "kodak24", [noise], methods=["median", "universal"])
     for method in ("noisy", "median", "universal"):
         assert again.row(method, noise).mean.psnr == pytest.approx(

@@ -61,7 +61,7 @@ class Denoiser:
     >>> clean = denoiser(pixels)
     """
 
-    def __init__(self, card: ModelCard, run: Run, *, name: str, tile: int = 1024) -> None:
+    def __init__(self, card: ModelCard, run: Run, *, name: str, tile: int = 768) -> None:
         """Take the model's card, the function that runs its graph, and its name for messages.
 
         `tile` is the largest side, in pixels, of what one run of the network cleans; raises `InputError`
@@ -82,7 +82,7 @@ class Denoiser:
         threads: int | None = None,
         runtime: Runtime = "onnxruntime",
         precision: Precision = "exact",
-        tile: int = 1024,
+        tile: int = 768,
     ) -> Denoiser:
         """Return the model of that name or file, ready to run; options as in `runtime.start`.
 
