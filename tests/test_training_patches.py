@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 import tiny_runs
 from grainless.datasets import PictureRequirement, resize_values, store_pixels
@@ -17,12 +18,14 @@ from grainless.errors import DataError
 from grainless.training import patches as patches_module
 from grainless.training.patches import (
     MOST_CLIPPED,
+    MOST_SHARPENED,
     StepBatches,
     TrainingPatches,
     ValidationPatches,
     as_batch_item,
     cut_patch,
     saturated,
+    sharpened,
     start_worker,
     widen,
 )
@@ -190,6 +193,33 @@ def test_halved_patches_are_means_of_four(recipe, rng):
     patch = cut_patch(picture, 16, data=data, rng=rng)
     expected = picture.reshape(16, 2, 16, 2, 3).mean(axis=(1, 3)) / 255
     np.testing.assert_allclose(patch, expected, atol=1e-6)
+
+
+def test_sharpened_patches_gain_what_a_blur_takes_away(rng):
+    patch = rng.beta(4, 4, (24, 20, 3)).astype(np.float32) / 2 + 0.25
+    binomial = np.outer([1, 2, 1], [1, 2, 1])[..., None] / 16
+    inside = (slice(1, -1), slice(1, -1))
+    detail = (patch - ndimage.convolve(patch, binomial))[inside]
+    amounts = []
+    for seed in range(60):
+        crisp = sharpened(patch, np.random.default_rng(seed))
+        assert (crisp.dtype, crisp.shape) == (np.float32, patch.shape)
+        assert 0 <= crisp.min() <= crisp.max() <= 1
+        kept = ((crisp > 0) & (crisp < 1))[inside]
+        added = (crisp - patch)[inside][kept]
+        amounts.append(float(np.median(added / detail[kept])))
+        np.testing.assert_allclose(added, amounts[-1] * detail[kept], atol=1e-5)
+    assert 0 <= min(amounts) <= max(amounts) <= MOST_SHARPENED
+    assert np.ptp(amounts) > MOST_SHARPENED / 2
+
+
+def test_only_halved_patches_are_sharpened(recipe, rng):
+    picture = rng.integers(60, 190, (32, 32, 3), dtype=np.uint8)
+    for halve, sharpen, changed in ((1, 1, True), (1, 0, False), (0, 1, False)):
+        plain = recipe("data.flips=false", f"data.halve={halve}").data
+        data = plain.model_copy(update={"sharpen": float(sharpen)})
+        pair = (cut_patch(picture, 16, data=kind, rng=np.random.default_rng(1)) for kind in (data, plain))
+        assert np.array_equal(*pair) is not changed
 
 
 def test_pictures_too_small_to_halve_are_not(recipe, rng):

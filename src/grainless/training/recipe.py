@@ -94,6 +94,8 @@ class DataSection(_Section):
     """Mirror and turn patches at random."""
     halve: Share = 0.0
     """Share of patches that are averaged down by two, which hides the coding noise of JPEG sources."""
+    sharpen: Share = 0.0
+    """Share of the patches averaged down that are sharpened then, each by its own amount."""
     gray: Share = 0.0
     """Share of patches turned into three equal channels with equal noise."""
     raw_noise: Share = 0.0
