@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measure the bundled model and all filters on whole test sets, and their speed, and write docs/benchmark.md.
+# Measure the bundled models and all filters on whole test sets, and their speed, and write docs/benchmark.md.
 # Usage: scripts/measure_benchmark.sh DATA RESULTS [filters|model|recorded|speed|page]; without the last word, all of it.
 # DATA is a folder with test/{cbsd68,kodak24,set12} and real_noise/polyu_crops; RESULTS a folder that keeps the JSON files:
 # a part that was measured is not measured again. The speed part wants a machine with nothing else to do.
@@ -18,6 +18,7 @@ sigma=(--noise gaussian:15 --noise gaussian:25 --noise gaussian:50 --noise poiss
 ranks=() smoothers=()
 for name in median median5 adaptive_median mask_interpolate adaptive_riesz_mean; do ranks+=(--method "$name"); done
 for name in bilateral nlm tv wavelet opencv_nlm; do smoothers+=(--method "$name"); done
+models=(--model universal --model fast)
 pairs=(--data real_noise/polyu_crops --pairs '*_real.JPG' '*_mean.JPG')
 
 measure() { # NAME ARGUMENT...: measure unless the results are there
@@ -32,20 +33,20 @@ for set in cbsd68 kodak24 set12; do
     measure "$set-smoothers" --data "test/$set" "${sigma[@]}" "${smoothers[@]}"
   fi
   if [ "$part" = model ] || [ "$part" = all ]; then
-    measure "$set-universal" --data "test/$set" "${noises[@]}" --model universal --method median
+    measure "$set-models" --data "test/$set" "${noises[@]}" "${models[@]}" --method median
   fi
 done
 if [ "$part" = recorded ] || [ "$part" = all ]; then
   measure polyu-filters "${pairs[@]}" "${ranks[@]}" "${smoothers[@]}"
-  measure polyu-universal "${pairs[@]}" --model universal --method median
+  measure polyu-models "${pairs[@]}" "${models[@]}" --method median
 fi
 if [ "$part" = speed ] || [ "$part" = all ]; then
   peers=()
   for name in dncnn-20 ffdnet-colour drunet-colour; do peers+=(--peer "$name"); done
-  grainless benchmark --model universal "${ranks[@]}" "${smoothers[@]}" "${peers[@]}" --repeats 3 --budget 60 --json "$results/speed.json" \
+  grainless benchmark "${models[@]}" "${ranks[@]}" "${smoothers[@]}" "${peers[@]}" --repeats 3 --budget 60 --json "$results/speed.json" \
     --markdown "$results/speed.md" --plot "$docs/benchmark-speed.png" || [ $? = 1 ]
   # What the budget leaves out at the largest size, once.
-  grainless benchmark --model universal --method nlm --method tv --size 48 --repeats 1 --budget 120 \
+  grainless benchmark "${models[@]}" --method nlm --method tv --size 48 --repeats 1 --budget 120 \
     --json "$results/speed48.json" --markdown "$results/speed48.md" || [ $? = 1 ]
 fi
 if [ "$part" = page ] || [ "$part" = all ]; then

@@ -12,6 +12,7 @@ part="${3:-all}"
 here="$(cd "$(dirname "$0")" && pwd)"
 docs="$here/../docs"
 cd "$data" # so that the commands printed in the page have short, general paths
+models=(--model universal --model fast)
 channel=() gaussian=(--noise gaussian:15 --noise gaussian:25 --noise gaussian:50)
 for density in 0.1 0.3 0.5 0.7 0.9; do channel+=(--noise "salt-pepper:$density:channel"); done
 
@@ -32,19 +33,18 @@ fi
 if [ "$part" = model ] || [ "$part" = all ]; then
   "$here/measure_benchmark.sh" "$data" "$results" model
   for set in cbsd68 kodak24; do
-    measure "$set-channel-universal" --data "test/$set" "${channel[@]}" --model universal --method median
+    measure "$set-channel-models" --data "test/$set" "${channel[@]}" "${models[@]}" --method median
   done
-  measure kodak24-mild-universal --data test/kodak24 --noise clean --noise jpeg:40 --model universal --method median
+  measure kodak24-mild-models --data test/kodak24 --noise clean --noise jpeg:40 "${models[@]}" --method median
   for set in cbsd68 bsd68_gray set12; do
-    measure "unclipped-$set" --data "test/$set" "${gaussian[@]}" --protocol awgn-literature --model universal \
-      --method median
+    measure "unclipped-$set" --data "test/$set" "${gaussian[@]}" --protocol awgn-literature "${models[@]}" --method median
   done
   "$here/measure_benchmark.sh" "$data" "$results" recorded
 fi
 if [ "$part" = limits ] || [ "$part" = all ]; then
   limits=(--noise clean --noise poisson:30 --noise camera:0.4+jpeg:90 --noise impulse:0.2:channel)
   for density in 0.1 0.3; do limits+=(--noise "salt-pepper:$density:near=5" --noise "salt-pepper:$density+jpeg:90"); done
-  measure limits --data test/kodak24 --limit 8 "${limits[@]}" --method median --method adaptive_median --model universal
+  measure limits --data test/kodak24 --limit 8 "${limits[@]}" --method median --method adaptive_median "${models[@]}"
 fi
 if [ "$part" = page ] || [ "$part" = all ]; then
   shopt -s nullglob # a part that was not measured is left out

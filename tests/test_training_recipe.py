@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
+from pathlib import Path
+
 import pytest
 
 import tiny_runs
@@ -145,3 +149,75 @@ def test_recipes_do_not_change(tiny):
     assert isinstance(recipe, Recipe)
     with pytest.raises(ValueError, match="frozen"):
         recipe.name = "x"
+
+
+def test_a_recipe_that_extends_another_says_only_what_differs(tmp_path):
+    own = tmp_path / "own.toml"
+    own.write_text(
+        'extends = "universal"\nname = "own"\n[net.settings]\nwidths = [16, 32, 64, 64]\n'
+        '[[noise]]\nspec = "gaussian:25"\n'
+    )
+    base, recipe = load_recipe("universal"), load_recipe(own)
+    assert recipe.name == "own"
+    assert recipe.net.settings == base.net.settings | {"widths": [16, 32, 64, 64]}
+    assert [section.spec for section in recipe.noise] == ["gaussian:25"]
+    unchanged = {"name", "net", "noise"}
+    assert recipe.model_dump(exclude=unchanged) == base.model_dump(exclude=unchanged)
+    assert "extends" not in recipe.model_dump()
+
+
+def test_recipes_are_extended_by_paths_from_their_own_folder(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "base.toml").write_text('extends = "universal"\nname = "base"\n[schedule]\nseed = 5\n')
+    (tmp_path / "a" / "own.toml").write_text('extends = "../base.toml"\n[schedule]\nbatch = 3\n')
+    monkeypatch.chdir(tmp_path / "a")
+    recipe = load_recipe("own.toml", ["schedule.steps=7"])
+    assert (recipe.name, recipe.schedule.seed, recipe.schedule.batch, recipe.schedule.steps) == (
+        "base",
+        5,
+        3,
+        7,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('extends = "own.toml"', r"own\.toml extends itself; got own\.toml"),
+        ('extends = "other.toml"', r"other\.toml extends itself; got own\.toml from other\.toml"),
+        ("extends = 3", r"extends of own\.toml is not readable; got 3; expected a name or path"),
+        ('extends = "nothing"', "There is no such recipe; got 'nothing'; expected one of "),
+        ('extends = "gone.toml"', r"There is no such recipe; got '.*gone\.toml'"),
+    ],
+)
+def test_what_cannot_be_extended(tmp_path, text, message):
+    (tmp_path / "own.toml").write_text(text)
+    (tmp_path / "other.toml").write_text('extends = "own.toml"')
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(tmp_path / "own.toml")
+
+
+def test_fast_is_universal_but_for_its_network():
+    base, fast = load_recipe("universal"), load_recipe("fast")
+    assert fast.noise == base.noise
+    assert fast.data == base.data
+    assert fast.optimiser == base.optimiser
+    assert fast.net.settings["unshuffle"] is False
+
+
+@pytest.fixture
+def validation():
+    """What is committed about the pictures that the shipped models are validated on."""
+    page = Path(__file__).parent.parent / "docs" / "universal-validation.csv"
+    with page.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_list_of_validation_pictures_is_that_of_the_recipe(validation):
+    assert tuple(row["name"] for row in validation) == load_recipe("universal").data.validation
+
+
+def test_validation_pictures_are_the_listed_files(validation, data_folder):
+    for row in validation:
+        content = (data_folder / "train" / row["name"]).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == row["sha256"]

@@ -73,9 +73,9 @@ class ImpulseHint(nn.Module):
         """
         black, white = levels[:, 0, None, None, None], levels[:, 1, None, None, None]
         distance = torch.minimum((picture - black).abs(), (white - picture).abs())
-        sharp, soft, hit = (
-            torch.exp(-((distance / width) ** 2)) for width in (SHARP_HIT, SOFT_HIT, FILL_HIT)
-        )
+        # As a product, for which ONNX Runtime is faster than for a power.
+        square = distance * distance
+        sharp, soft, hit = (torch.exp(square * -(width**-2)) for width in (SHARP_HIT, SOFT_HIT, FILL_HIT))
         # The floor keeps the division defined where a whole neighbourhood is marked.
         trust = 1 - hit + 1e-7 * self._agreement(picture, black, white)
         fill = self._sum_around(picture * trust) / self._sum_around(trust)

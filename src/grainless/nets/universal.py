@@ -85,7 +85,10 @@ class UniversalNet(PictureNet):
         )
         self.downs = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2, bias=bias) for fine, coarse in steps)
         self.middle = stack(widths[-1], middle_blocks, norm=norm, bias=bias)
-        self.ups = nn.ModuleList(nn.Conv2d(coarse, fine * 4, 1, bias=bias) for fine, coarse in steps)
+        # Not a convolution and a shuffle of its channels, which is the same: runtimes move these one by one.
+        self.ups = nn.ModuleList(
+            nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=bias) for fine, coarse in steps
+        )
         self.decoders = nn.ModuleList(
             stack(width, blocks, norm=norm, bias=bias)
             for width, blocks in zip(widths, decoder_blocks, strict=False)
@@ -135,7 +138,7 @@ class UniversalNet(PictureNet):
 
     def _layers(self, features: Tensor) -> Tensor:
         """Return residual and gate in the size of the picture."""
-        here = self.head(F.pixel_unshuffle(features, self.cell))
+        here = self.head(F.pixel_unshuffle(features, self.cell) if self.cell > 1 else features)
         skips = []
         for encode, down in zip(self.encoders, self.downs, strict=True):
             here = encode(here)
@@ -143,9 +146,9 @@ class UniversalNet(PictureNet):
             here = down(here)
         here = self.middle(here)
         for decode, up, skip in reversed(list(zip(self.decoders, self.ups, skips, strict=True))):
-            here = decode(skip + F.pixel_shuffle(up(here), 2))
-        given: Tensor = F.pixel_shuffle(self.tail(here), self.cell)
-        return given
+            here = decode(skip + up(here))
+        given: Tensor = self.tail(here)
+        return F.pixel_shuffle(given, self.cell) if self.cell > 1 else given
 
 
 def _check_settings(

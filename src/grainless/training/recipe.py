@@ -253,6 +253,10 @@ def _check_noise(parse: Any, spec: str) -> None:
         raise ValueError(str(error)) from error
 
 
+EXTENDS = "extends"
+"""Key of the recipe that a file builds upon."""
+
+
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with the package, sorted."""
     return sorted(path.stem for path in RECIPES.glob("*.toml"))
@@ -261,25 +265,60 @@ def recipe_names() -> list[str]:
 def load_recipe(name_or_path: str | Path, changes: Sequence[str] = ()) -> Recipe:
     """Read a recipe by the name of a bundled one or by path, with `key=value` changes applied.
 
-    Keys of `changes` are dotted (`schedule.steps=500`), values are TOML or plain text. Raises RecipeError for
-    a file that is missing or no TOML, an unknown key, or a value that is not allowed.
+    Keys of `changes` are dotted (`schedule.steps=500`), values are TOML or plain text. A file with `extends =
+    "universal"` says only what differs from that recipe, which is a bundled one's name or a path from the
+    file's folder: tables are merged key by key, everything else takes the place of what was there. Raises
+    RecipeError for a file that is missing or no TOML, an unknown key, or a value that is not allowed.
     """
+    path = _recipe_path(name_or_path)
+    table = _read_table(path)
+    for change in changes:
+        _apply(table, change)
+    return check_recipe(table, source=path.name)
+
+
+def _recipe_path(name_or_path: str | Path, *, folder: Path = Path()) -> Path:
+    """Return the file of a bundled recipe, or of a path from a folder."""
     path = Path(name_or_path)
-    if path.suffix != ".toml":
-        path = RECIPES / f"{name_or_path}.toml"
+    return folder / path if path.suffix == ".toml" else RECIPES / f"{name_or_path}.toml"
+
+
+def _read_table(path: Path, *, after: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Return the parsed table of a file, merged into that of the recipe that it extends, if any."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError) as error:
+        named = path.is_relative_to(RECIPES)
         raise RecipeError(
             "There is no such recipe",
-            got=repr(str(name_or_path)),
+            got=repr(str(path.relative_to(RECIPES).with_suffix("") if named else path)),
             expected=f"one of {', '.join(recipe_names())}, or the path of a .toml file",
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise RecipeError(f"{path} cannot be read as TOML", got=str(error)) from error
-    for change in changes:
-        _apply(table, change)
-    return check_recipe(table, source=path.name)
+    base = table.pop(EXTENDS, None)
+    if base is None:
+        return table
+    if not isinstance(base, str):
+        raise RecipeError(
+            f"{EXTENDS} of {path.name} is not readable", got=repr(base), expected="a name or path"
+        )
+    below = _recipe_path(base, folder=path.parent)
+    chain = (*after, path.resolve())
+    if below.resolve() in chain:
+        raise RecipeError(f"{path.name} extends itself", got=" from ".join(file.name for file in chain))
+    return _merged(_read_table(below, after=chain), table)
+
+
+def _merged(base: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
+    """Return `base` with the keys of `table` in place of its own; tables in both are merged likewise."""
+    both = {
+        key: _merged(base[key], value)
+        if isinstance(value, dict) and isinstance(base.get(key), dict)
+        else value
+        for key, value in table.items()
+    }
+    return base | both
 
 
 def check_recipe(table: dict[str, Any], *, source: str) -> Recipe:
