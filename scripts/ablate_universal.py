@@ -2,11 +2,12 @@
 
     python scripts/ablate_universal.py train DATA RESULTS [VARIANT ...]
     python scripts/ablate_universal.py write RESULTS docs/universal-ablation.json
+    python scripts/ablate_universal.py table docs/universal-ablation.json
 
 DATA is the folder of training pictures; RESULTS gets a JSON file and a model for each variant. Without names
 all variants are trained, one after the other; one that is there already, or that another process has begun,
 is passed over, so two processes can share the work. `write` times the models, for which the machine should
-be quiet, and writes all results into one file.
+be quiet, and writes all results into one file; `table` prints it as Markdown.
 """
 
 from __future__ import annotations
@@ -119,6 +120,8 @@ def main() -> None:
                 train(name, Path(data), Path(results))
         case ["write", results, output]:
             write(Path(results), Path(output))
+        case ["table", results]:
+            print(as_table(json.loads(Path(results).read_text(encoding="utf-8"))))
         case _:
             sys.exit(__doc__)
 
@@ -171,6 +174,28 @@ def write(results: Path, output: Path) -> None:
     table = {"version": 1, "steps": STEPS, "batch": BATCH, "side": SIDE, "threads": THREADS, "rows": rows}
     output.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     print(f"wrote {output}")
+
+
+def as_table(results: dict[str, Any]) -> str:
+    """Return the results as a Markdown table with a line above it that says what is equal for all."""
+    noises = list(results["rows"][0]["psnr"])
+    megapixels = results["steps"] * results["batch"] * results["side"] ** 2 / 1e6
+    lines = [
+        f"{results['steps']} steps of {results['batch']} patches of {results['side']} pixels each "
+        f"({megapixels:.0f} megapixels), half of that where it says so; PSNR in dB on the validation "
+        f"pictures, seconds for a megapixel in ONNX Runtime on {results['threads']} threads, "
+        "thousand multiply-adds for a pixel, minutes of training on one core.",
+        "",
+        "| variant | " + " | ".join(noises) + " | mean | weights | kMAC | s/MP | radius | minutes |",
+        "| --- |" + " --- |" * (len(noises) + 6),
+    ]
+    for row in results["rows"]:
+        values = [row["psnr"][noise] for noise in noises]
+        numbers = [f"{value:.2f}" for value in (*values, sum(values) / len(values))]
+        size = [f"{row['weights']:,}", f"{row['multiply_adds'] / 1000:.0f}"]
+        rest = [f"{row['seconds_per_megapixel']:.2f}", str(row["radius"]), f"{row['minutes']:.1f}"]
+        lines.append("| " + " | ".join([f"`{row['name']}`: {row['words']}", *numbers, *size, *rest]) + " |")
+    return "\n".join(lines)
 
 
 def seconds_per_megapixel(model: LoadedModel) -> float:

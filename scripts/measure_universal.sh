@@ -60,6 +60,10 @@ if [ "$part" = page ] || [ "$part" = all ]; then
     sed 1d "$results/real-files.md"
     printf '\n## Noise that is neither clipped nor rounded\n'
     sed 1d "$results/unclipped.md"
+    if [ -s "$docs/universal-ablation.json" ]; then
+      printf '\n## The design, by trials\n\nMade by `scripts/ablate_universal.py`.\n\n'
+      python "$here/ablate_universal.py" table "$docs/universal-ablation.json"
+    fi
   } > "$docs/universal.md"
   grainless report "$results/limits.json" -o "$docs/universal-limits.md" --title "Where the universal model ends"
 fi

@@ -8,7 +8,8 @@ from onnx import TensorProto, helper
 
 import tiny_models
 from grainless.baselines import BASELINES
-from grainless.benchmark.rows import TILE, find_rows
+from grainless.benchmark.rows import find_rows
+from grainless.denoiser import TILE
 from grainless.foreign import ForeignModel, sidecar_path
 from grainless.model_file import read_model
 from grainless.peers import PEERS

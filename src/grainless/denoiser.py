@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 """Called after each tile with the number of tiles done and the number of all."""
 
+TILE = 768
+"""Largest side, in pixels, of what one run of a network cleans: larger tiles need much more memory."""
+
 NARROW_RANGE = 0.25
 """A picture whose values span less than this, in [0, 1], has no black and white points of its own.
 
@@ -61,7 +64,7 @@ class Denoiser:
     >>> clean = denoiser(pixels)
     """
 
-    def __init__(self, card: ModelCard, run: Run, *, name: str, tile: int = 768) -> None:
+    def __init__(self, card: ModelCard, run: Run, *, name: str, tile: int = TILE) -> None:
         """Take the model's card, the function that runs its graph, and its name for messages.
 
         `tile` is the largest side, in pixels, of what one run of the network cleans; raises `InputError`
@@ -82,7 +85,7 @@ class Denoiser:
         threads: int | None = None,
         runtime: Runtime = "onnxruntime",
         precision: Precision = "exact",
-        tile: int = 768,
+        tile: int = TILE,
     ) -> Denoiser:
         """Return the model of that name or file, ready to run; options as in `runtime.start`.
 

@@ -10,6 +10,7 @@ from grainless.baselines import BASELINES
 from grainless.benchmark.job import Kind
 from grainless.benchmark.operations import count_multiply_adds, count_weights
 from grainless.benchmark.results import Row
+from grainless.denoiser import TILE
 from grainless.errors import InputError
 from grainless.foreign import is_foreign, read_foreign, sidecar_path
 from grainless.model_file import read_model
@@ -20,9 +21,6 @@ PEER_PREFIX = "peers:"
 
 DEFAULT_ROWS = ("universal", "median", "nlm", "peers:ffdnet-colour", "peers:dncnn-20")
 """Timed where nothing is named."""
-
-TILE = 1024
-"""Largest side of a tile for every network that can be cut into tiles, as `Denoiser` has it."""
 
 
 @dataclass(frozen=True)
