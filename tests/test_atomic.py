@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from grainless.atomic import replace_file
+from grainless.atomic import remove_unfinished, replace_file
 
 
 def test_bytes_arrive_in_a_new_folder_with_usual_rights(tmp_path):
@@ -69,3 +69,14 @@ def test_the_longest_names_are_written(tmp_path):
     path = tmp_path / ("n" * 250 + ".json")
     replace_file(path, b"new")
     assert path.read_bytes() == b"new"
+
+
+def test_only_half_written_files_are_removed(tmp_path):
+    for name in (".grainless-1a.part", ".grainless-1a.png", "mine.part", "a.png"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / ".grainless").mkdir()
+    (tmp_path / ".grainless-2b.part").mkdir()
+    remove_unfinished(tmp_path)
+    remove_unfinished(tmp_path / "nowhere")
+    left = [".grainless", ".grainless-1a.png", ".grainless-2b.part", "a.png", "mine.part"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == left

@@ -25,7 +25,7 @@ from grainless.cli.console import bar, stderr
 from grainless.denoiser import Denoiser
 from grainless.noise import corrupt, parse_noise, seed_for
 from grainless.picture import Metadata, Picture, read_picture, write_picture
-from tiny_models import blur_model
+from tiny_models import blur_model, scale_model
 
 
 def run(*arguments: object) -> Result:
@@ -57,7 +57,9 @@ def broken_file(path: Path) -> Path:
 
 
 def files_below(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """List the results, without the journal."""
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(path.as_posix() for path in found if path.parts[0] != ".grainless")
 
 
 def test_help_names_every_command_and_version_is_the_package_s() -> None:
@@ -158,16 +160,81 @@ def test_a_folder_with_broken_files_is_done_but_for_these(tmp_path: Path, model:
     assert len(failures) == 3
     for name in ("cut.png", "empty.jpg", "text.png"):
         assert sum(name in line for line in failures) == 1
-    assert (
-        lines[-1]
-        == f"cleaned 20 of 23 files into {out}; 3 failed; 1 left out, hidden or no pictures by their names"
+    assert lines[-1].startswith(f"cleaned 20 of 23 files into {out} in ")
+    assert lines[-1].endswith(
+        " megapixels per second; 3 failed; 1 left out, hidden or no pictures by their names"
     )
     assert "Traceback" not in result.stderr
 
     again = run("denoise", source, "-o", out, "--model", model)
     assert again.exit_code == 1
-    assert "00.png exists, skipped" in again.stderr
-    assert f"cleaned 0 of 23 files into {out}; 20 skipped" in again.stderr
+    assert (
+        f"cleaned 0 of 23 files into {out}; 20 were done already; 3 failed earlier (--retry-" in again.stderr
+    )
+    assert again.stderr.count("failed earlier: ") == 3
+    assert run("denoise", source, "-o", out, "--model", model, "--retry-failed").exit_code == 1
+    picture_file(source / "cut.png", 5)
+    (source / "sub" / "empty.jpg").unlink()
+    (source / "text.png").unlink()
+    mended = run("denoise", source, "-o", out, "--model", model)
+    assert mended.exit_code == 0
+    assert files_below(out) == sorted([*good, "cut.png"])
+
+
+def test_other_settings_are_refused_with_a_remedy(tmp_path: Path, model: Path) -> None:
+    picture_file(tmp_path / "in" / "a.png")
+    arguments = ("denoise", tmp_path / "in", "-o", tmp_path / "out", "--model", model)
+    assert run(*arguments).exit_code == 0
+    before = (tmp_path / "out" / "a.png").read_bytes()
+    blunt = tmp_path / "other.onnx"
+    scale_model(blunt, 0.5)
+    for change, words in ((("--strength", 0.5), "strength 0.5"), (("--model", blunt), "model tiny ")):
+        result = run(*arguments, *change)
+        assert result.exit_code == 2
+        assert f"other settings, for example a.png; got {words}" in result.stderr
+        assert "name another output, or add --overwrite" in result.stderr
+        assert (tmp_path / "out" / "a.png").read_bytes() == before
+    assert run(*arguments, "--model", blunt, "--overwrite").exit_code == 0
+    assert (tmp_path / "out" / "a.png").read_bytes() != before
+
+
+def test_the_summary_is_also_given_to_programs(tmp_path: Path, model: Path) -> None:
+    picture_file(tmp_path / "in" / "a.png")
+    broken_file(tmp_path / "in" / "cut.png")
+    result = run("denoise", tmp_path / "in", "-o", tmp_path / "out", "--model", model, "--json")
+    assert result.exit_code == 1
+    summary = json.loads(result.stdout)
+    assert (summary["version"], summary["files"], summary["done"]) == (1, 2, 1)
+    assert [Path(entry["path"]).name for entry in summary["failed"]] == ["cut.png"]
+    assert summary["settings"]["strength"] == 1.0
+    assert summary["megapixels"] == pytest.approx(600 / 1e6, abs=5e-4)
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(tmp_path: Path, model: Path) -> None:
+    picture_file(tmp_path / "in" / "a.png")
+    arguments = ("denoise", tmp_path / "in", "-o", tmp_path / "out", "--model", model)
+    result = run(*arguments, "--dry-run")
+    assert result.exit_code == 0
+    assert f"a.png: to do: {tmp_path / 'out' / 'a.png'}" in result.stderr
+    assert "dry run: 1 of 1 files to do" in result.stderr
+    assert not (tmp_path / "out").exists()
+    run(*arguments)
+    picture_file(tmp_path / "in" / "b.png")
+    files = json.loads(run(*arguments, "--dry-run", "--json").stdout)["files"]
+    assert [(Path(entry["path"]).name, entry["choice"]) for entry in files] == [
+        ("a.png", "done"),
+        ("b.png", "new"),
+    ]
+    assert files_below(tmp_path / "out") == ["a.png"]
+
+
+def test_corrupt_leaves_no_journal_in_its_folder(tmp_path: Path) -> None:
+    picture_file(tmp_path / "in" / "a.png")
+    for words in ("corrupted 1 of 1 files", "1 skipped, their outputs exist"):
+        result = run("corrupt", tmp_path / "in", "-o", tmp_path / "out", "--noise", "gaussian:25")
+        assert result.exit_code == 0
+        assert words in result.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png"]
 
 
 def test_several_inputs_and_flat_folders(tmp_path: Path, model: Path) -> None:

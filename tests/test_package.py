@@ -15,8 +15,8 @@ import grainless
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "src" / "grainless").rglob("*.py"))
 HEAVY = [
-    "PIL", "jinja2", "lightning", "matplotlib", "onnx", "onnxruntime", "openvino", "pandas", "pyvips",
-    "scipy", "skimage", "torch", "torchmetrics",
+    "PIL", "dask", "distributed", "jinja2", "lightning", "matplotlib", "onnx", "onnxruntime", "openvino",
+    "pandas", "pyvips", "scipy", "skimage", "torch", "torchmetrics",
 ]  # fmt: skip
 PUBLIC = [
     "Denoiser", "GrainlessError", "Picture", "__version__", "corrupt", "denoise", "evaluate", "parse_noise",

@@ -36,3 +36,11 @@ def replace_file(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             Path(temporary).unlink()
         raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove from a folder what killed writers left half-written; call it only where none is at work."""
+    for file in folder.glob(f"{TEMPORARY}*.part"):
+        # One that may not be removed is no reason to stop.
+        with contextlib.suppress(OSError):
+            file.unlink()

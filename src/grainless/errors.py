@@ -16,6 +16,8 @@ Each carries the exit code of the command line and the status of the HTTP servic
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class GrainlessError(Exception):
     """Base of all errors; its text says what was wrong, what was got, what is expected and what to do."""
@@ -45,6 +47,17 @@ class GrainlessError(Exception):
         if remedy is not None:
             message += f" {remedy}" if remedy.endswith((".", "`")) else f" {remedy}."
         super().__init__(message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the finished message: errors come back from other processes and machines."""
+        return _unpickled, (type(self), str(self), self.__dict__)
+
+
+def _unpickled(kind: type[GrainlessError], message: str, parts: dict[str, Any]) -> GrainlessError:
+    """Return an error as it was pickled; its own `__init__` would build the message a second time."""
+    error = kind.__new__(kind, message)
+    error.__dict__.update(parts)
+    return error
 
 
 class InputError(GrainlessError):

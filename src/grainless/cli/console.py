@@ -1,4 +1,4 @@
-"""What the commands have in common on the terminal: progress of many files, and what became of them.
+"""What the commands have in common on the terminal: a bar, Ctrl-C, and files that can be written.
 
 Everything said to a person goes to stderr; stdout is for results that another program may read.
 """
@@ -14,9 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
-from grainless.batch import Action, BatchReport, Plan, Step, Watcher, run
 from grainless.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,24 +29,6 @@ def stderr() -> Console:
     return Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
 
-def run_files(planned: Plan, action: Action, *, verb: str, overwrite: bool) -> None:
-    """Run a plan with a progress bar and exit by its outcome; `verb` says what was done to each file."""
-    console = stderr()
-    report = BatchReport()
-    try:
-        with bar(console) as show:
-            run(planned, action, overwrite=overwrite, on_step=_watcher(console, show), report=report)
-    except KeyboardInterrupt:
-        finished = len(report.done) + len(report.skipped) + len(report.failed)
-        _say_failures(console, report)
-        console.print(f"stopped after {finished} of {len(planned.jobs)} files; nothing is half-written")
-        raise
-    _say_failures(console, report)
-    console.print(_summary(planned, report, verb))
-    if report.exit_code:
-        raise typer.Exit(report.exit_code)
-
-
 @contextmanager
 def bar(console: Console) -> Iterator[Callable[[str, float, int], None]]:
     """Show a bar with the time left on a terminal; call the result with text, position, total.
@@ -60,7 +39,7 @@ def bar(console: Console) -> Iterator[Callable[[str, float, int], None]]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with (
-        _held_interrupt() as check,
+        held_interrupt() as check,
         Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
     ):
         task = progress.add_task("", total=None)
@@ -73,7 +52,7 @@ def bar(console: Console) -> Iterator[Callable[[str, float, int], None]]:
 
 
 @contextmanager
-def _held_interrupt() -> Iterator[Callable[[], None]]:
+def held_interrupt() -> Iterator[Callable[[], None]]:
     """Hold Ctrl-C back until `check` is called, as an exception inside a call from C into Python is lost.
 
     A second Ctrl-C does not wait.
@@ -138,38 +117,3 @@ def writing(path: Path) -> Iterator[None]:
         raise InputError(
             f"{path} cannot be written: {error.strerror or error}", remedy="Name another file"
         ) from error
-
-
-def _watcher(console: Console, show: Callable[[str, float, int], None]) -> Watcher:
-    """Return what moves the bar, and prints above it one line for each thing that a file has to say."""
-
-    def watch(step: Step) -> None:
-        show(step.job.name, step.position, step.total)
-        if step.outcome == "skipped":
-            console.print(f"{step.job.name}: {step.job.target} exists, skipped")
-        if step.outcome == "done":
-            for message in step.messages:
-                console.print(f"{step.job.name}: {message}")
-
-    return watch
-
-
-def _say_failures(console: Console, report: BatchReport) -> None:
-    """List what failed, one file a line."""
-    for failure in report.failed:
-        reason = failure.reason if failure.name in failure.reason else f"{failure.name}: {failure.reason}"
-        console.print(f"failed: {reason}")
-
-
-def _summary(planned: Plan, report: BatchReport, verb: str) -> str:
-    """Say what became of the files, and where they are."""
-    if planned.single:
-        return f"{verb} {planned.jobs[0].name}: {planned.jobs[0].target}"
-    parts = [f"{verb} {len(report.done)} of {len(planned.jobs)} files into {planned.out}"]
-    if report.skipped:
-        parts.append(f"{len(report.skipped)} skipped, their outputs exist (--overwrite replaces them)")
-    if report.failed:
-        parts.append(f"{len(report.failed)} failed")
-    if planned.ignored:
-        parts.append(f"{planned.ignored} left out, hidden or no pictures by their names")
-    return "; ".join(parts)

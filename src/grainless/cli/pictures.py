@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from grainless.batch import Job, Tick, plan
-from grainless.cli.console import run_files
-from grainless.errors import InputError, PictureError
-
-if TYPE_CHECKING:
-    from grainless.picture import Picture
+from grainless.batch import RunOptions, plan
+from grainless.cli.batches import Shown, run_files, show_preview
+from grainless.errors import InputError
 
 
 class Runtime(enum.StrEnum):
@@ -75,34 +72,50 @@ def denoise(
     precision: Annotated[
         Precision, typer.Option(help="fast lets OpenVINO compute in 16 bits where the processor can.")
     ] = Precision.exact,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Also try again what failed in an earlier run.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done with each file.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON to stdout.")] = False,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Work on the Dask cluster with this scheduler: tcp://host:8786."
+        ),
+    ] = None,
 ) -> None:
     """Take the noise out of pictures.
 
     Depth, alpha, colour profile and metadata are kept; what an output format cannot hold is said.
 
-    One file that fails does not stop the others. An output that exists stays, unless --overwrite.
+    One file that fails does not stop the others. An output that exists stays, unless --overwrite. After any
+    stop the same command goes on where it was.
     """
     planned = plan(inputs, out, recursive=recursive)
     box = parse_crop(crop)
 
-    from grainless.denoiser import Denoiser
-    from grainless.picture import losses, read_picture
+    from grainless.batch.pictures import Denoising
 
-    denoiser = Denoiser.load(model, threads=threads, runtime=runtime.value, precision=precision.value)
+    work = Denoising(
+        model=model,
+        strength=strength,
+        crop=box,
+        linear=linear,
+        quality=quality,
+        max_megapixels=max_megapixels,
+        threads=threads,
+        runtime=runtime.value,
+        precision=precision.value,
+    )
+    options = RunOptions(overwrite=overwrite, retry_failed=retry_failed)
+    if dask is not None:
+        from grainless.batch.cluster import on_cluster
 
-    def action(job: Job, tick: Tick) -> Sequence[str]:
-        picture = read_picture(job.source, max_megapixels=max_megapixels)
-        losses(picture, job.target)  # a format that cannot hold the picture is refused before the work
-
-        def progress(done: int, total: int) -> None:
-            tick(done / total)
-
-        clean = denoiser.denoise_picture(
-            picture, strength=strength, crop=box, linear=linear, progress=progress
-        )
-        return _save(clean, job, quality)
-
-    run_files(planned, action, verb="cleaned", overwrite=overwrite)
+        options = replace(options, executor=on_cluster(planned, work.pinned(), dask))
+    show = show_preview if dry_run else run_files
+    show(planned, work, shown=Shown("cleaned", as_json=as_json), options=options)
 
 
 def corrupt(
@@ -124,44 +137,15 @@ def corrupt(
     Each picture gets noise of its own, by the seed, its name and the noise: the very noise that `evaluate`
     measures with, in whatever order the files come.
     """
-    from grainless.noise import corrupt as add_noise
-    from grainless.noise import parse_noise, seed_for
-    from grainless.picture import read_picture
+    from grainless.batch.pictures import Corrupting
 
+    work = Corrupting(
+        noise=noise, seed=seed, clip=clip, quantise=quantise, quality=quality, max_megapixels=max_megapixels
+    )
     planned = plan(inputs, out, recursive=recursive)
-    model = parse_noise(noise)
-
-    def action(job: Job, tick: Tick) -> Sequence[str]:
-        picture = read_picture(job.source, max_megapixels=max_megapixels)
-        # Clipping and rounding belong to whole numbers; only float files leave a choice.
-        whole = picture.pixels.dtype.kind != "f"
-        noisy = add_noise(
-            picture.pixels,
-            model,
-            seed=seed_for(seed, f"{job.name}|{model}"),
-            clip=clip or whole,
-            quantise=quantise or whole,
-        )
-        tick(0.9)
-        return _save(picture.with_pixels(noisy), job, quality)
-
-    run_files(planned, action, verb="corrupted", overwrite=overwrite)
-
-
-def _save(picture: Picture, job: Job, quality: int) -> tuple[str, ...]:
-    """Write a result and say what was converted and what was lost; folders appear with their first file."""
-    from grainless.picture import write_picture
-
-    folder = job.target.parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PictureError(
-            f"the folder {folder} cannot be made",
-            got=error.strerror or str(error),
-            remedy="Name another output",
-        ) from error
-    return (*picture.notes, *write_picture(picture, job.target, quality=quality))
+    # Noise is quickly made anew, and its folder is data for others: no journal in it.
+    options = RunOptions(overwrite=overwrite, journal=False)
+    run_files(planned, work, shown=Shown("corrupted"), options=options)
 
 
 def parse_crop(text: str | None) -> tuple[int, int, int, int] | None:

@@ -6,13 +6,13 @@ import logging
 import math
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from grainless.atomic import TEMPORARY
+from grainless.atomic import TEMPORARY, remove_unfinished
 from grainless.errors import OutputExistsError, RecipeError, TrainingError
 from grainless.training.recipe import Recipe, check_recipe, load_recipe
 from grainless.training.sources import DATA_FILE, PIXELS, read_json, write_json
@@ -50,9 +50,7 @@ def alone_in(output: Path) -> Iterator[None]:
         ) from error
     try:
         # What a training that was killed left half-written.
-        for file in output.glob(f"{TEMPORARY}*"):
-            with suppress(OSError):
-                file.unlink()
+        remove_unfinished(output)
         yield
     finally:
         lock.release()

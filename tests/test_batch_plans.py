@@ -1,4 +1,4 @@
-"""Plans and runs over many files, with actions that only copy bytes."""
+"""Which file goes where, and what is refused before anything runs."""
 
 from __future__ import annotations
 
@@ -11,25 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grainless.batch import Job, Step, Tick, plan, run
+from batch_files import fill
+from grainless.batch import plan
 from grainless.errors import GrainlessError, InputError, OutputExistsError, PictureError
-
-
-def fill(folder: Path, *names: str) -> Path:
-    for name in names:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(name.encode())
-    return folder
-
-
-def copy(job: Job, tick: Tick) -> Sequence[str]:
-    tick(0.5)
-    if b"bad" in job.source.read_bytes():
-        raise PictureError(f"{job.source} is broken")
-    job.target.parent.mkdir(parents=True, exist_ok=True)
-    job.target.write_bytes(job.source.read_bytes())
-    return (f"copied {job.name}",)
 
 
 def targets(inputs: Sequence[Path], out: Path, *, recursive: bool = True) -> list[str]:
@@ -119,99 +103,6 @@ def test_an_output_that_is_an_input_by_another_path_is_refused(tmp_path: Path) -
     os.link(source / "a.png", tmp_path / "out" / "a.png")
     with pytest.raises(OutputExistsError, match="also not with --overwrite"):
         plan([source], tmp_path / "out")
-
-
-def test_folders_that_cannot_be_listed_are_failures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = fill(tmp_path / "in", "a.png", "locked/b.png")
-    scan = os.scandir
-
-    def refuse(path: str) -> object:
-        if str(path).endswith("locked"):
-            raise PermissionError(13, "Permission denied", str(path))
-        return scan(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
-    found = plan([source], tmp_path / "out")
-    assert [job.name for job in found.jobs] == ["a.png"]
-    report = run(found, copy)
-    assert [(failure.name, failure.reason) for failure in report.failed] == [
-        (str(source / "locked"), "Permission denied")
-    ]
-    assert report.exit_code == 1
-
-
-def test_a_bad_file_costs_only_itself(tmp_path: Path) -> None:
-    names = [f"{number:03}.png" for number in range(20)]
-    source = fill(tmp_path / "in", *names, "bad-1.png", "sub/bad-2.png")
-    report = run(plan([source], tmp_path / "out"), copy)
-    assert [job.name for job in report.done] == names
-    assert [Path(failure.name).name for failure in report.failed] == ["bad-1.png", "bad-2.png"]
-    assert "is broken" in report.failed[0].reason
-    assert report.exit_code == 1
-    assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == names
-
-
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        (OSError(28, "No space left on device", "out/a.png"), "No space left on device; got out/a.png"),
-        (MemoryError(), "a.png does not fit into memory"),
-        (RuntimeError("a fault\nof ours"), "unexpected RuntimeError: a fault of ours"),
-    ],
-)
-def test_any_error_of_a_file_is_collected_in_one_line(tmp_path: Path, fault: Exception, words: str) -> None:
-    def fail(job: Job, tick: Tick) -> Sequence[str]:
-        if job.name == "a.png":
-            raise fault
-        return copy(job, tick)
-
-    report = run(plan([fill(tmp_path / "in", "a.png", "b.png")], tmp_path / "out"), fail)
-    assert [job.name for job in report.done] == ["b.png"]
-    assert words in report.failed[0].reason
-
-
-def test_a_single_file_raises_its_own_error(tmp_path: Path) -> None:
-    fill(tmp_path, "bad.png", "good.png")
-    with pytest.raises(PictureError, match="is broken"):
-        run(plan([tmp_path / "bad.png"], tmp_path / "out"), copy)
-    single = plan([tmp_path / "good.png"], tmp_path / "out")
-    run(single, copy)
-    with pytest.raises(OutputExistsError, match="exists already"):
-        run(single, copy)
-    (tmp_path / "out" / "good.png").write_bytes(b"old")
-    assert run(single, copy, overwrite=True).exit_code == 0
-    assert (tmp_path / "out" / "good.png").read_bytes() == b"good.png"
-
-
-def test_a_second_run_does_only_what_is_left(tmp_path: Path) -> None:
-    source = fill(tmp_path / "in", "a.png", "b.png")
-    fill(tmp_path / "out", "a.png")
-    (tmp_path / "out" / "a.png").write_bytes(b"kept")
-    report = run(plan([source], tmp_path / "out"), copy)
-    assert ([job.name for job in report.skipped], [job.name for job in report.done]) == (["a.png"], ["b.png"])
-    assert report.exit_code == 0
-    assert (tmp_path / "out" / "a.png").read_bytes() == b"kept"
-
-
-def test_steps_rise_and_end_at_the_total(tmp_path: Path) -> None:
-    source = fill(tmp_path / "in", "a.png", "b.png", "bad.png", "c.png")
-    fill(tmp_path / "out", "b.png")
-    steps: list[Step] = []
-    run(plan([source], tmp_path / "out"), copy, on_step=steps.append)
-    positions = [step.position for step in steps]
-    assert positions == sorted(positions)
-    assert (positions[0], positions[-1], steps[-1].total) == (0.0, 4, 4)
-    ends = [(step.job.name, step.outcome) for step in steps if step.outcome != "working"]
-    assert ends == [("a.png", "done"), ("b.png", "skipped"), ("bad.png", "failed"), ("c.png", "done")]
-    assert next(step for step in steps if step.outcome == "done").messages == ("copied a.png",)
-
-
-def test_an_interrupt_goes_through(tmp_path: Path) -> None:
-    def stop(job: Job, tick: Tick) -> Sequence[str]:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run(plan([fill(tmp_path / "in", "a.png", "b.png")], tmp_path / "out"), stop)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has its own rules for names")

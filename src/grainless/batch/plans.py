@@ -1,19 +1,13 @@
-"""Many files in one go: which file goes where, and what became of each.
-
-`plan` decides every output before anything runs and refuses what could lose a picture; `run` calls one action
-for each file, so that a bad file costs only itself.
-"""
+"""Which file goes where: decided for all before anything runs, and refused where a picture could be lost."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Literal
 
-from grainless.errors import GrainlessError, InputError, OutputExistsError, PictureError
+from grainless.errors import InputError, OutputExistsError, PictureError
 from grainless.picture import EXTENSIONS, is_picture_name
 
 
@@ -48,43 +42,6 @@ class Plan:
     """Files in the input folders that are no pictures by their name."""
     unreadable: tuple[Failure, ...] = ()
     """Folders that could not be listed."""
-
-
-Outcome = Literal["working", "done", "skipped", "failed"]
-
-
-@dataclass(frozen=True)
-class Step:
-    """Progress of a run: `position` of `total` files, with a fraction for the file at work."""
-
-    position: float
-    total: int
-    job: Job
-    outcome: Outcome
-    messages: tuple[str, ...] = ()
-    """What the action had to say about the file, or why it failed."""
-
-
-@dataclass
-class BatchReport:
-    """What became of each file of a run."""
-
-    done: list[Job] = field(default_factory=list)
-    skipped: list[Job] = field(default_factory=list)
-    failed: list[Failure] = field(default_factory=list)
-
-    @property
-    def exit_code(self) -> int:
-        """1 if anything failed, else 0; an output that stood already is no failure."""
-        return 1 if self.failed else 0
-
-
-Watcher = Callable[[Step], None]
-"""Called at the beginning of each file, while it is at work, and at its end."""
-Tick = Callable[[float], None]
-"""Called by an action with the finished share of its file, 0 to 1."""
-Action = Callable[[Job, Tick], Sequence[str]]
-"""Reads `job.source`, writes `job.target` (and makes its folder), returns what the user should know of it."""
 
 
 def plan(inputs: Sequence[Path], out: Path, *, recursive: bool = True) -> Plan:
@@ -129,82 +86,6 @@ def plan(inputs: Sequence[Path], out: Path, *, recursive: bool = True) -> Plan:
         )
     _refuse_replaced_inputs(jobs)
     return Plan(tuple(jobs), out, single=single, ignored=ignored, unreadable=tuple(failures))
-
-
-def run(
-    planned: Plan,
-    action: Action,
-    *,
-    overwrite: bool = False,
-    on_step: Watcher | None = None,
-    report: BatchReport | None = None,
-) -> BatchReport:
-    """Call `action` for each job and collect what became of it.
-
-    An output that stands already is skipped unless `overwrite`, so the same call after a stop goes on where
-    it stopped. Any error of a file is collected and the next file begins; for a single file it is raised.
-    A `report` that is handed in is filled while the run goes on, so it holds what was done when a run is
-    interrupted.
-
-    Raises, for a single file only, OutputExistsError and whatever its action raises.
-    """
-    report = report or BatchReport()
-    report.failed.extend(planned.unreadable)
-    tell = on_step or _silent
-    total = len(planned.jobs)
-    for index, job in enumerate(planned.jobs):
-        tick = partial(_tick, tell, index, total, job)
-        tick(0.0)
-        outcome: Outcome = "done"
-        messages: tuple[str, ...] = ()
-        try:
-            if job.target.exists() and not overwrite:
-                outcome = _skip(planned, job)
-                report.skipped.append(job)
-            else:
-                messages = tuple(_perform(job, action, tick))
-                report.done.append(job)
-        except Exception as error:  # a fault in one picture must not stop the thousands after it
-            if planned.single:
-                raise
-            outcome, messages = "failed", (_reason(error),)
-            report.failed.append(Failure(str(job.source), messages[0]))
-        tell(Step(index + 1, total, job, outcome, messages))
-    return report
-
-
-def _silent(step: Step) -> None:
-    """Take a step that nobody watches."""
-
-
-def _tick(tell: Watcher, index: int, total: int, job: Job, share: float) -> None:
-    """Tell how far the file at work is."""
-    tell(Step(index + share, total, job, "working"))
-
-
-def _skip(planned: Plan, job: Job) -> Outcome:
-    """Leave an output that stands already as it is; for a single file that is an error."""
-    if planned.single:
-        raise OutputExistsError(f"{job.target} exists already", remedy="Add --overwrite to replace it")
-    return "skipped"
-
-
-def _perform(job: Job, action: Action, tick: Tick) -> Sequence[str]:
-    """Run the action, with the system's own refusals turned into errors that name the file."""
-    try:
-        return action(job, tick)
-    except MemoryError as error:
-        raise PictureError(f"{job.source} does not fit into memory", remedy="Close other programs") from error
-    except OSError as error:
-        if isinstance(error, GrainlessError):
-            raise
-        raise PictureError(f"{job.source}: {error.strerror or error}", got=error.filename) from error
-
-
-def _reason(error: Exception) -> str:
-    """Say in one line why a file failed; an unexpected error keeps its type for the report of a fault."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, GrainlessError) else f"unexpected {type(error).__name__}: {text}"
 
 
 def _is_file_name(out: Path) -> bool:

@@ -1,0 +1,48 @@
+"""What is done to each file: three steps that may run in three threads, or together on another machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from grainless.batch.journal import Settings
+from grainless.batch.outcomes import Tick
+from grainless.batch.plans import Job
+from grainless.errors import GrainlessError, PictureError
+
+
+class Work(Protocol):
+    """The unit of work; it can be pickled. Each step raises what is wrong with its file.
+
+    `read` and `write` run beside `compute`, each in one thread. What `read` gives need not be pixels.
+    """
+
+    def settings(self) -> Settings:
+        """Return what decides the bytes of a result, besides its source; raises what stops all files."""
+
+    def read(self, job: Job) -> Any:
+        """Return what `job.source` holds."""
+
+    def size(self, value: Any) -> tuple[int, int]:
+        """Return how many pixels, and how many bytes in memory, a value of `read` or `compute` is."""
+
+    def compute(self, value: Any, job: Job, tick: Tick) -> Any:
+        """Return what is to be written."""
+
+    def write(self, value: Any, job: Job) -> Sequence[str]:
+        """Write `job.target` whole or not at all, with its folder; return what the user should know."""
+
+
+def in_words(error: Exception, job: Job) -> Exception:
+    """Return the system's own refusals as errors that name the file, and all others as they are."""
+    if isinstance(error, MemoryError):
+        return PictureError(f"{job.source} does not fit into memory", remedy="Close other programs")
+    if isinstance(error, OSError) and not isinstance(error, GrainlessError):
+        return PictureError(f"{job.source}: {error.strerror or error}", got=error.filename)
+    return error
+
+
+def reason(error: Exception) -> str:
+    """Say in one line why a file failed; an unexpected error keeps its type for the report of a fault."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, GrainlessError) else f"unexpected {type(error).__name__}: {text}"

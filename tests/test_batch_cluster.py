@@ -1,0 +1,191 @@
+"""Runs on a Dask cluster: the same results, also when a worker dies."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from batch_files import Copying, contents, fill
+from grainless.batch import Finished, Job, RunOptions, Step, plan, run
+from grainless.batch.cluster import Cluster, UnfitWorkerError, _Here, on_cluster, perform_there
+from grainless.batch.journal import journal_file, open_journal
+from grainless.batch.pictures import Denoising
+from grainless.batch.pipeline import DiskFullError
+from grainless.cli import app
+from grainless.errors import GrainlessError, InputError, MissingExtraError, ModelError, PictureError
+from grainless.picture import Metadata, Picture, write_picture
+from tiny_models import blur_model, scale_model
+
+
+def make_pictures(folder: Path, count: int) -> Path:
+    rng = np.random.default_rng(5)
+    for number in range(count):
+        path = folder / ("sub/" * (number % 2)) / f"{number:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+        write_picture(Picture(pixels, None, Metadata(), "png"), path)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Any:
+    distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as local:
+        yield local
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # Dask's threads and sockets warn when a worker is killed
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such signal")
+def test_a_worker_that_dies_loses_nothing(tmp_path: Path, cluster: Any) -> None:
+    source, out, whole = make_pictures(tmp_path / "in", 40), tmp_path / "out", tmp_path / "whole"
+    work = Denoising(model=blur_model(tmp_path / "blur.onnx"), threads=1).pinned()
+    planned = plan([source], out)
+    workers = {nanny.pid for nanny in cluster.workers.values()}
+    assert len(workers) == 2
+    done: list[str] = []
+
+    def kill_one(step: Step) -> None:
+        if step.outcome == "done":
+            done.append(step.job.name)
+            if len(done) == 5:
+                os.kill(min(workers), signal.SIGKILL)
+
+    executor = Cluster(work, cluster.scheduler_address, journal_file(out))
+    report = run(planned, work, options=RunOptions(executor=executor), on_step=kill_one)
+    assert min(workers) not in {nanny.pid for nanny in cluster.workers.values()}
+    assert (report.exit_code, report.failed) == (0, [])
+    assert sorted(done) == sorted(job.name for job in planned.jobs)
+    run(plan([source], whole), work)
+    assert contents(out) == contents(whole)
+    with open_journal(out) as journal:
+        assert {entry.state for entry in journal.entries().values()} == {"done"}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_the_command_line_works_on_a_cluster_and_goes_on_without(tmp_path: Path, cluster: Any) -> None:
+    source, out = make_pictures(tmp_path / "in", 4), tmp_path / "out"
+    (source / "broken.png").write_bytes(b"no picture")
+    arguments = ["denoise", str(source), "-o", str(out), "--model", str(blur_model(tmp_path / "blur.onnx"))]
+    result = CliRunner().invoke(app, [*arguments, "--dask", cluster.scheduler_address])
+    assert result.exit_code == 1
+    assert "cleaned 4 of 5 files" in result.stderr
+    assert "failed: " in result.stderr
+    assert "broken.png" in result.stderr
+    assert "4 were done already" in CliRunner().invoke(app, arguments).stderr
+
+
+def test_a_worker_answers_with_results_and_with_faults(tmp_path: Path) -> None:
+    source, out = fill(tmp_path / "in", "a.png", "bad.png"), tmp_path / "out"
+    with open_journal(out):
+        pass
+    here = _Here(journal_file(out))
+    good, bad = (Job(source / name, out / name, name) for name in ("a.png", "bad.png"))
+    assert perform_there(Copying(), good, here) == Finished(good, ("copied a.png",), pixels=2_000_000)
+    assert (out / "a.png").read_bytes() == b"a.png"
+    answer = pickle.loads(pickle.dumps(perform_there(Copying(), bad, here)))
+    assert isinstance(answer.error, PictureError)
+    assert str(answer.error) == f"{source / 'bad.png'} is broken."
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"version": "0.0.1"}, "another grainless; got .*; expected 0.0.1. Install the same version"),
+        ({"journal": Path("/nowhere/journal")}, "does not see .*nowhere.*all machines share"),
+    ],
+)
+def test_a_worker_that_would_do_harm_refuses(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    source = fill(tmp_path / "in", "a.png")
+    job = Job(source / "a.png", tmp_path / "out.png", "a.png")
+    error = perform_there(Copying(), job, _Here(**{"journal": source / "a.png", **change})).error
+    assert isinstance(error, UnfitWorkerError)
+    with pytest.raises(UnfitWorkerError, match=words):
+        raise error
+    assert not job.target.exists()
+
+
+def test_a_worker_with_another_model_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    blur_model(tmp_path / "m.onnx")
+    work = Denoising(model="m.onnx").pinned()
+    assert work.model == tmp_path / "m.onnx"
+    assert pickle.loads(pickle.dumps(work)).settings() == work.settings()
+    scale_model(tmp_path / "other.onnx", 0.5)
+    other = Denoising(model=tmp_path / "other.onnx", checksum=work.checksum)
+    with pytest.raises(ModelError, match=r"other\.onnx is another one here.*the same model file"):
+        other.settings()
+    with open_journal(tmp_path / "out"):
+        pass
+    job = Job(tmp_path / "a.png", tmp_path / "out" / "a.png", "a.png")
+    error = perform_there(other, job, _Here(journal_file(tmp_path / "out"))).error
+    assert isinstance(error, UnfitWorkerError)
+    assert "A worker of the cluster cannot begin: The model" in str(error)
+
+
+def test_what_a_cluster_does_not_bring_back_is_said() -> None:
+    job, cluster = (
+        Job(Path("in/a.png"), Path("out/a.png"), "a.png"),
+        Cluster(Copying(), "tcp://x:1", Path("j")),
+    )
+    dead = SimpleNamespace(status="error", exception=lambda: RuntimeError("died 4 times"))
+    error = cluster._finished(job, dead).error
+    assert isinstance(error, PictureError)
+    assert "a.png: the workers that had this file died; got died 4 times. Look into their logs" in str(error)
+    with pytest.raises(InputError, match="cluster at tcp://x:1 was lost; got a file is cancelled"):
+        cluster._finished(job, SimpleNamespace(status="cancelled"))
+    # No fault of the file: the run ends, and the file is not marked as failed.
+    for fault in (DiskFullError("It is full"), UnfitWorkerError("It is full")):
+        stopped = SimpleNamespace(status="finished", result=lambda fault=fault: Finished(job, error=fault))
+        with pytest.raises(type(fault), match="It is full"):
+            cluster._finished(job, stopped)
+
+
+def test_a_single_file_needs_no_cluster(tmp_path: Path) -> None:
+    fill(tmp_path, "a.png")
+    with pytest.raises(InputError, match="A cluster is for many files"):
+        on_cluster(plan([tmp_path / "a.png"], tmp_path / "out"), Copying(), "tcp://x:1")
+
+
+def test_without_distributed_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    planned = plan([fill(tmp_path / "in", "a.png")], tmp_path / "out")
+    options = RunOptions(executor=on_cluster(planned, Copying(), "tcp://127.0.0.1:1"))
+    with pytest.raises(MissingExtraError, match=r"grainless\[cluster\]"):
+        run(planned, Copying(), options=options)
+
+
+def test_a_scheduler_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    monkeypatch.setattr("grainless.batch.cluster._SECONDS_TO_CONNECT", 0.5)
+    planned = plan([fill(tmp_path / "in", "a.png")], tmp_path / "out")
+    options = RunOptions(executor=on_cluster(planned, Copying(), "tcp://127.0.0.1:1"))
+    with pytest.raises(InputError, match=r"There is no Dask scheduler at tcp://127\.0\.0\.1:1"):
+        run(planned, Copying(), options=options)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PictureError("It broke", got=3, expected="4", remedy="Mend it"),
+        MissingExtraError("Flying", "wings"),
+        DiskFullError("It is full"),
+    ],
+)
+def test_errors_come_back_as_they_were(error: GrainlessError) -> None:
+    back = pickle.loads(pickle.dumps(error))
+    assert (type(back), str(back), back.problem, back.remedy) == (
+        type(error), str(error), error.problem, error.remedy,
+    )  # fmt: skip

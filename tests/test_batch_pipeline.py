@@ -1,0 +1,112 @@
+"""Decoding, work and encoding of different files at the same time, and how much of it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from batch_files import Copying, contents, fill
+from grainless.batch import Job, plan, run
+from grainless.batch.pipeline import BYTES_IN_HAND, FILES_IN_HAND, free_bytes
+
+
+def test_the_next_is_read_and_the_last_is_written_while_one_is_at_work(tmp_path: Path) -> None:
+    planned = plan([fill(tmp_path / "in", "a.png", "b.png", "c.png")], tmp_path / "out")
+    # Each step of b waits for a step of another file: one after the other they would wait for ever.
+    c_read, b_begun, a_written = threading.Event(), threading.Event(), threading.Event()
+
+    def read(job: Job) -> None:
+        if job.name == "c.png":
+            c_read.set()
+
+    def compute(job: Job) -> None:
+        if job.name == "b.png":
+            b_begun.set()
+            assert c_read.wait(20)
+            assert a_written.wait(20)
+
+    def write(job: Job) -> None:
+        if job.name == "a.png":
+            assert b_begun.wait(20)
+            a_written.set()
+
+    report = run(planned, Copying(on_read=read, on_compute=compute, on_write=write))
+    assert [job.name for job in report.done] == ["a.png", "b.png", "c.png"]
+
+
+@pytest.mark.parametrize(
+    ("nbytes", "most"), [(10, FILES_IN_HAND), (BYTES_IN_HAND, 1), (BYTES_IN_HAND // 2, 2)]
+)
+def test_what_is_in_hand_is_bounded(tmp_path: Path, nbytes: int, most: int) -> None:
+    names = [f"{number:02}.png" for number in range(3 * FILES_IN_HAND)]
+    planned = plan([fill(tmp_path / "in", *names)], tmp_path / "out")
+    lock = threading.Lock()
+    in_hand, seen = 0, 0
+
+    def change(by: int) -> None:
+        nonlocal in_hand, seen
+        with lock:
+            in_hand += by
+            seen = max(seen, in_hand)
+
+    slow = threading.Event()
+    work = Copying(
+        on_read=lambda _: change(1),
+        on_compute=lambda _: slow.wait(0.005),
+        on_write=lambda _: change(-1),
+        nbytes=nbytes,
+    )
+    run(planned, work)
+    # A file is let in when another is written, which is an instant after it was counted out here.
+    assert seen == pytest.approx(most, abs=0 if most == 1 else 1)
+    assert sorted(contents(tmp_path / "out")) == names
+
+
+def test_the_journal_is_marked_while_a_large_picture_is_at_work(tmp_path: Path) -> None:
+    planned = plan([fill(tmp_path / "in", "a.png", "b.png")], tmp_path / "out")
+    written = threading.Event()
+    done = []
+
+    class Slow(Copying):
+        def write(self, value: bytes, job: Job) -> tuple[str, ...]:
+            said = tuple(super().write(value, job))
+            written.set()
+            return said
+
+        def compute(self, value: bytes, job: Job, tick: object) -> bytes:
+            if job.name == "b.png":
+                assert written.wait(20)
+                # The thread that writes reports after `write`; a tick soon after that makes the mark.
+                for _ in range(400):
+                    tick(0.5)  # type: ignore[operator]
+                    if done:
+                        break
+                    threading.Event().wait(0.01)
+                assert done == ["a.png"]
+            return value
+
+    def watch(step: object) -> None:
+        if step.outcome == "done":  # type: ignore[attr-defined]
+            done.append(step.job.name)  # type: ignore[attr-defined]
+
+    report = run(planned, Slow(), on_step=watch)
+    assert report.failed == []
+    assert done == ["a.png", "b.png"]
+
+
+def test_no_thread_is_left_behind(tmp_path: Path) -> None:
+    def stop(job: Job) -> None:
+        raise KeyboardInterrupt
+
+    planned = plan([fill(tmp_path / "in", *(f"{number}.png" for number in range(20)))], tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        run(planned, Copying(on_compute=stop))
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("grainless")] == []
+    run(planned, Copying())
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("grainless")] == []
+
+
+def test_room_on_a_disk_is_told_before_a_folder_is_there(tmp_path: Path) -> None:
+    assert free_bytes(tmp_path / "not" / "yet") == pytest.approx(free_bytes(tmp_path), rel=0.1)
