@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from grainless.atomic import replace_file
 from grainless.batch import Job, Tick, plan
 from grainless.cli.console import run_files
+from grainless.cli.inspecting import in_short
 from grainless.errors import InputError, PictureError
 
 if TYPE_CHECKING:
+    from grainless.diagnosis import Diagnosis
     from grainless.picture import Picture
+
+AUTO = "auto"
+"""Stands for the model that the diagnosis of each picture advises."""
 
 
 class Runtime(enum.StrEnum):
@@ -51,11 +57,22 @@ def denoise(
     inputs: Inputs,
     out: Out,
     model: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="A model by its name, or an .onnx file.")
-    ] = "universal",
+        str,
+        typer.Option(
+            metavar="auto|NAME|FILE",
+            help="A model by its name, or an .onnx file; auto looks at each picture first, as `inspect` "
+            "does, and leaves it as it is where it is clean.",
+        ),
+    ] = AUTO,
     strength: Annotated[
-        float, typer.Option(min=0, max=1, help="1 removes all the noise that the model finds, 0 none.")
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="1 removes all the noise that the model finds, 0 none.",
+            show_default="1; auto takes less where the picture may be clean",
+        ),
+    ] = None,
     recursive: Recursive = True,
     overwrite: Overwrite = False,
     crop: Annotated[
@@ -76,7 +93,7 @@ def denoise(
         Precision, typer.Option(help="fast lets OpenVINO compute in 16 bits where the processor can.")
     ] = Precision.exact,
 ) -> None:
-    """Take the noise out of pictures.
+    """Take the noise out of pictures; those that are clean already are passed through unchanged.
 
     Depth, alpha, colour profile and metadata are kept; what an output format cannot hold is said.
 
@@ -86,21 +103,33 @@ def denoise(
     box = parse_crop(crop)
 
     from grainless.denoiser import Denoiser
+    from grainless.diagnosis import ADVISED, diagnose_picture
     from grainless.picture import losses, read_picture
 
-    denoiser = Denoiser.load(model, threads=threads, runtime=runtime.value, precision=precision.value)
+    auto = model == AUTO
+    name = ADVISED if auto else model
+    denoiser = Denoiser.load(name, threads=threads, runtime=runtime.value, precision=precision.value)
 
     def action(job: Job, tick: Tick) -> Sequence[str]:
         picture = read_picture(job.source, max_megapixels=max_megapixels)
         losses(picture, job.target)  # a format that cannot hold the picture is refused before the work
+        told = diagnose_picture(picture, file=job.source, linear=linear) if auto else None
+        if (
+            told is not None
+            and told.model is None
+            and box is None
+            and not linear
+            and _same_format(picture, job)
+        ):
+            replace_file(job.target, job.source.read_bytes())
+            return (_said(told),)
 
         def progress(done: int, total: int) -> None:
             tick(done / total)
 
-        clean = denoiser.denoise_picture(
-            picture, strength=strength, crop=box, linear=linear, progress=progress
-        )
-        return _save(clean, job, quality)
+        chosen = _strength(strength, told)
+        clean = denoiser.denoise_picture(picture, strength=chosen, crop=box, linear=linear, progress=progress)
+        return (*([] if told is None else [_said(told)]), *_save(clean, job, quality))
 
     run_files(planned, action, verb="cleaned", overwrite=overwrite)
 
@@ -146,6 +175,27 @@ def corrupt(
         return _save(picture.with_pixels(noisy), job, quality)
 
     run_files(planned, action, verb="corrupted", overwrite=overwrite)
+
+
+def _strength(asked: float | None, told: Diagnosis | None) -> float:
+    """Return the strength to clean with: 0 for a clean picture, else what was asked for or is advised."""
+    if told is None:
+        return 1.0 if asked is None else asked
+    return told.strength if asked is None or told.model is None else asked
+
+
+def _same_format(picture: Picture, job: Job) -> bool:
+    """Return whether the result is a file of the same format, so that copying changes nothing at all."""
+    from grainless.picture import EXTENSIONS
+
+    return EXTENSIONS.get(job.target.suffix.lower()) == picture.format
+
+
+def _said(told: Diagnosis) -> str:
+    """Say what the diagnosis found and what was done."""
+    if told.model is None:
+        return f"passed through unchanged: {in_short(told)}"
+    return f"{in_short(told)}: model {told.model}"
 
 
 def _save(picture: Picture, job: Job, quality: int) -> tuple[str, ...]:
