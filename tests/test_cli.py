@@ -66,6 +66,7 @@ def test_help_names_every_command_and_version_is_the_package_s() -> None:
     text = run("--help").stdout
     for command in (
         "denoise",
+        "inspect",
         "corrupt",
         "models",
         "evaluate",

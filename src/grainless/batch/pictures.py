@@ -6,15 +6,20 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+from grainless.atomic import replace_file
 from grainless.batch.journal import Settings
 from grainless.batch.outcomes import Tick
 from grainless.batch.plans import Job
 from grainless.denoiser import Denoiser
+from grainless.diagnosis import ADVISED, diagnose_picture
 from grainless.errors import ModelError, PictureError
 from grainless.model_file import find_model
 from grainless.noise import corrupt, parse_noise, seed_for
-from grainless.picture import Picture, losses, read_picture, write_picture
+from grainless.picture import EXTENSIONS, Picture, losses, read_picture, write_picture
 from grainless.runtime import Precision, Runtime
+
+AUTO = "auto"
+"""Stands for the model that the diagnosis of each picture advises."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,25 +44,37 @@ class _PictureWork:
 
     def write(self, value: Picture, job: Job) -> tuple[str, ...]:
         """Encode a result; say what was converted and what was lost. Folders come with their first file."""
-        folder = job.target.parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise PictureError(
-                f"the folder {folder} cannot be made",
-                got=error.strerror or str(error),
-                remedy="Name another output",
-            ) from error
+        _make_folder(job.target.parent)
         return (*value.notes, *write_picture(value, job.target, quality=self.quality))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PictureError(
+            f"the folder {folder} cannot be made",
+            got=error.strerror or str(error),
+            remedy="Name another output",
+        ) from error
+
+
+@dataclass(frozen=True)
+class _PassedThrough:
+    """A clean picture whose file is copied, so that nothing at all changes."""
+
+    picture: Picture
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Denoising(_PictureWork):
     """Takes the noise out of pictures; options as in `Denoiser.load` and `Denoiser.denoise_picture`."""
 
-    model: str | Path = "universal"
-    """Name or file; a file that the workers of a cluster can see too."""
-    strength: float = 1.0
+    model: str | Path = ADVISED
+    """Name or file, one that the workers of a cluster can see too; AUTO goes by each picture's diagnosis."""
+    strength: float | None = None
+    """None: 1, or what the diagnosis advises."""
     crop: tuple[int, int, int, int] | None = None
     linear: bool = False
     threads: int | None = None
@@ -69,10 +86,11 @@ class Denoising(_PictureWork):
     def settings(self) -> Settings:
         """Return model and options; the model is loaded, and a bad one raises ModelError before any file."""
         card = self._denoiser().card
+        name = f"{card.name} {card.checksum[:12]}"
         return {
             "command": "denoise",
-            "model": f"{card.name} {card.checksum[:12]}",
-            "strength": self.strength,
+            "model": f"{AUTO}, {name}" if self.auto else name,
+            "strength": "advised" if self.auto and self.strength is None else self._strength(),
             "crop": None if self.crop is None else list(self.crop),
             "linear": self.linear,
             "quality": self.quality,
@@ -82,27 +100,69 @@ class Denoising(_PictureWork):
 
     def pinned(self) -> Denoising:
         """Return the same work for other machines: this very model, by a path that holds there too."""
-        file = find_model(self.model)
+        file = find_model(self._model())
         # A name is looked up there: the package may lie elsewhere.
-        model = self.model if str(self.model) == file.stem else file.absolute()
+        named = self.auto or str(self.model) == file.stem
+        model = self.model if named else file.absolute()
         return replace(self, model=model, checksum=self._denoiser().card.checksum)
 
-    def compute(self, value: Picture, job: Job, tick: Tick) -> Picture:
-        """Return the clean picture."""
+    @property
+    def auto(self) -> bool:
+        """Whether the diagnosis of each picture decides."""
+        return str(self.model) == AUTO
+
+    def size(self, value: Picture | _PassedThrough) -> tuple[int, int]:
+        """Return pixels and bytes of a picture, or of one that is passed through."""
+        return super().size(value.picture if isinstance(value, _PassedThrough) else value)
+
+    def compute(self, value: Picture, job: Job, tick: Tick) -> Picture | _PassedThrough:
+        """Return the clean picture, or what says that it was clean before."""
+        if not self.auto:
+            return self._cleaned(value, self._strength(), tick)
+        told = diagnose_picture(value, file=job.source, linear=self.linear)
+        if told.model is not None:
+            clean = self._cleaned(value, told.strength if self.strength is None else self.strength, tick)
+            return replace(clean, notes=(f"{told.in_short()}: model {told.model}", *clean.notes))
+        said = f"passed through unchanged: {told.in_short()}"
+        if self._is_copy(value, job):
+            return _PassedThrough(value, said)
+        same = self._cleaned(value, 0.0, tick)
+        return replace(same, notes=(said, *same.notes))
+
+    def write(self, value: Picture | _PassedThrough, job: Job) -> tuple[str, ...]:
+        """Encode a result, or copy the file that is one already; say what was done, converted and lost."""
+        if not isinstance(value, _PassedThrough):
+            return super().write(value, job)
+        _make_folder(job.target.parent)
+        replace_file(job.target, job.source.read_bytes())
+        return (value.reason,)
+
+    def _cleaned(self, picture: Picture, strength: float, tick: Tick) -> Picture:
         return self._denoiser().denoise_picture(
-            value,
-            strength=self.strength,
+            picture,
+            strength=strength,
             crop=self.crop,
             linear=self.linear,
             progress=lambda done, total: tick(done / total),
         )
 
+    def _is_copy(self, picture: Picture, job: Job) -> bool:
+        """Return whether the file itself is what would be written of it unchanged."""
+        same_format = EXTENSIONS.get(job.target.suffix.lower()) == picture.format
+        return same_format and self.crop is None and not self.linear
+
+    def _strength(self) -> float:
+        return 1.0 if self.strength is None else self.strength
+
+    def _model(self) -> str | Path:
+        return ADVISED if self.auto else self.model
+
     def _denoiser(self) -> Denoiser:
         options = (self.threads, self.runtime, self.precision)
-        denoiser = _load(find_model(self.model), *options, checksum=self.checksum)
+        denoiser = _load(find_model(self._model()), *options, checksum=self.checksum)
         if self.checksum not in {None, denoiser.card.checksum}:
             raise ModelError(
-                f"The model {self.model} is another one here",
+                f"The model {self._model()} is another one here",
                 got=f"checksum {denoiser.card.checksum[:12]}",
                 expected=str(self.checksum)[:12],
                 remedy="Give all machines the same grainless and the same model file",

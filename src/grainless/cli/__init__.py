@@ -20,6 +20,7 @@ import typer
 from grainless.cli.benchmarking import benchmark
 from grainless.cli.checking import check_data
 from grainless.cli.comparing import compare
+from grainless.cli.inspecting import inspect
 from grainless.cli.learning import export, reproduce, train
 from grainless.cli.pictures import corrupt, denoise
 from grainless.cli.study import evaluate, models, report
@@ -70,6 +71,7 @@ def _in_words(command: Callable[_Options, None]) -> Callable[_Options, None]:
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
     denoise,
+    inspect,
     corrupt,
     models,
     evaluate,

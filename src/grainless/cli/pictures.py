@@ -48,11 +48,22 @@ def denoise(
     inputs: Inputs,
     out: Out,
     model: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="A model by its name, or an .onnx file.")
-    ] = "universal",
+        str,
+        typer.Option(
+            metavar="auto|NAME|FILE",
+            help="A model by its name, or an .onnx file; auto looks at each picture first, as `inspect` "
+            "does, and leaves it as it is where it is clean.",
+        ),
+    ] = "auto",
     strength: Annotated[
-        float, typer.Option(min=0, max=1, help="1 removes all the noise that the model finds, 0 none.")
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="1 removes all the noise that the model finds, 0 none.",
+            show_default="1; auto takes less where the picture may be clean",
+        ),
+    ] = None,
     recursive: Recursive = True,
     overwrite: Overwrite = False,
     crop: Annotated[
@@ -86,7 +97,7 @@ def denoise(
         ),
     ] = None,
 ) -> None:
-    """Take the noise out of pictures.
+    """Take the noise out of pictures; those that are clean already are passed through unchanged.
 
     Depth, alpha, colour profile and metadata are kept; what an output format cannot hold is said.
 

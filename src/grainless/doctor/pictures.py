@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainless.datasets.folder import beyond_white
-from grainless.doctor.compression import BLOCK_STEP, LOW_QUALITY, block_step, jpeg_quality
+from grainless.diagnosis import jpeg_quality
+from grainless.doctor.compression import BLOCK_STEP, LOW_QUALITY, block_step
 from grainless.doctor.findings import Finding
 from grainless.doctor.grain import IMPULSE_NOISE, IMPULSE_SHARE, impulse_share, measure_grain
 from grainless.errors import GrainlessError

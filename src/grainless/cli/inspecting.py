@@ -1,0 +1,54 @@
+"""The command that tells which noise a picture has: `inspect`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from grainless.cli.console import bar, stderr
+from grainless.errors import GrainlessError
+
+if TYPE_CHECKING:
+    from grainless.diagnosis import Diagnosis
+
+INSPECT_VERSION = 1
+"""Version of the JSON form of `inspect --json`: fields are only added within a version."""
+
+
+def inspect(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pictures.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print all that was measured as JSON.")] = False,
+    max_megapixels: Annotated[float, typer.Option(min=0, help="Refuse pictures larger than this.")] = 500.0,
+) -> None:
+    """Tell which noise pictures have, how much of it, how sure that is, and what to do; nothing is changed.
+
+    Kinds: clean, gaussian, salt-pepper, signal-dependent, correlated, jpeg, mixed. A file that cannot be read
+    is reported with the reason, and the exit code is 1, or 2 if there is no other.
+    """
+    from grainless.diagnosis import diagnose_picture
+    from grainless.picture import read_picture
+
+    found: list[tuple[Path, Diagnosis]] = []
+    problems: list[GrainlessError] = []
+    with bar(stderr()) as show:
+        for number, path in enumerate(files):
+            show(path.name, number, len(files))
+            try:
+                picture = read_picture(path, max_megapixels=max_megapixels)
+                found.append((path, diagnose_picture(picture, file=path)))
+            except GrainlessError as error:
+                if len(files) == 1:
+                    raise
+                problems.append(error)
+    if as_json:
+        entries: list[dict[str, Any]] = [{"path": str(path), **told.as_json()} for path, told in found]
+        typer.echo(json.dumps({"version": INSPECT_VERSION, "pictures": entries}, indent=1))
+    elif found:
+        typer.echo("\n".join(f"{path}: {told.in_short()}\n  {told.advice}" for path, told in found))
+    for problem in problems:
+        typer.echo(f"failed: {problem}", err=True)
+    if problems:
+        raise typer.Exit(1)

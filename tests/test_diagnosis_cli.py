@@ -1,0 +1,123 @@
+"""`grainless inspect`, and `--model auto` of `grainless denoise`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from doctor_pictures import save, scene, spoilt
+from grainless import Denoiser
+from grainless.cli import app
+from grainless.picture import read_picture
+
+SIZE = {"height": 128, "width": 160}
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def noisy(tmp_path: Path) -> Path:
+    return save(tmp_path / "noisy.png", spoilt(scene(1, **SIZE), "gaussian:20"))
+
+
+@pytest.fixture
+def clean(tmp_path: Path) -> Path:
+    return save(tmp_path / "clean.png", scene(1, **SIZE))
+
+
+def test_inspect_says_kind_level_confidence_and_advice(noisy: Path, clean: Path) -> None:
+    result = run("inspect", noisy, clean)
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith(f"{noisy}: gaussian, sigma ")
+    assert lines[0].endswith(" % sure")
+    assert "Clean it with the model universal" in lines[1]
+    assert lines[2].startswith(f"{clean}: clean, ")
+    assert lines[3] == "  No noise worth removing was found. Leave the picture as it is."
+
+
+def test_inspect_prints_one_object_per_picture(noisy: Path, clean: Path) -> None:
+    result = run("inspect", noisy, clean, "--json")
+    told = json.loads(result.stdout)
+    assert told["version"] == 1
+    assert [entry["path"] for entry in told["pictures"]] == [str(noisy), str(clean)]
+    first, second = told["pictures"]
+    assert {"path", "kind", "level", "confidence", "advice"} <= set(first)
+    assert first["kind"] == "gaussian"
+    assert first["level"] == pytest.approx(20, rel=0.1)
+    assert (second["kind"], second["level"], second["model"]) == ("clean", None, None)
+
+
+def test_inspect_reads_the_quality_of_a_jpeg(tmp_path: Path) -> None:
+    file = save(tmp_path / "low.jpg", scene(1, **SIZE), quality=20)
+    entry = json.loads(run("inspect", file, "--json").stdout)["pictures"][0]
+    assert (entry["kind"], entry["level"]) == ("jpeg", 20)
+
+
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(noisy: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    result = run("inspect", tmp_path / "text.png", noisy, tmp_path, "--json")
+    assert result.exit_code == 1
+    assert len(json.loads(result.stdout)["pictures"]) == 1
+    assert result.stderr.count("failed: ") == 2
+    assert "text.png" in result.stderr
+    assert "is a folder" in result.stderr
+
+    alone = run("inspect", tmp_path / "gone.png")
+    assert alone.exit_code == 2
+    assert "gone.png does not exist" in alone.stderr
+    assert "Traceback" not in alone.stderr
+
+
+def test_auto_is_the_default_and_cleans_what_is_noisy(noisy: Path, tmp_path: Path) -> None:
+    result = run("denoise", noisy, "-o", tmp_path / "out.png")
+    assert result.exit_code == 0, result.stderr
+    assert "noisy.png: gaussian, sigma " in result.stderr
+    assert "% sure: model universal" in result.stderr
+    expected = Denoiser.load("universal")(read_picture(noisy).pixels)
+    np.testing.assert_array_equal(read_picture(tmp_path / "out.png").pixels, expected)
+
+
+def test_auto_takes_a_strength_that_is_asked_for(noisy: Path, tmp_path: Path) -> None:
+    run("denoise", noisy, "-o", tmp_path / "half.png", "--strength", 0.5)
+    expected = Denoiser.load("universal")(read_picture(noisy).pixels, strength=0.5)
+    np.testing.assert_array_equal(read_picture(tmp_path / "half.png").pixels, expected)
+
+
+def test_auto_passes_a_clean_picture_through_byte_for_byte(clean: Path, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "folder" / "out.png"
+    result = run("denoise", clean, "-o", out, "--strength", 0.5)
+    assert result.exit_code == 0, result.stderr
+    assert "clean.png: passed through unchanged: clean, " in result.stderr
+    assert out.read_bytes() == clean.read_bytes()
+
+
+def test_a_clean_picture_keeps_its_values_in_another_format_and_in_a_crop(
+    clean: Path, tmp_path: Path
+) -> None:
+    pixels = read_picture(clean).pixels
+    assert run("denoise", clean, "-o", tmp_path / "out.tif").exit_code == 0
+    np.testing.assert_array_equal(read_picture(tmp_path / "out.tif").pixels, pixels)
+    result = run("denoise", clean, "-o", tmp_path / "part.png", "--crop", "3,4,50,40")
+    assert "passed through unchanged" in result.stderr
+    np.testing.assert_array_equal(read_picture(tmp_path / "part.png").pixels, pixels[4:44, 3:53])
+
+
+def test_a_named_model_cleans_without_looking(clean: Path, tmp_path: Path) -> None:
+    result = run("denoise", clean, "-o", tmp_path / "out.png", "--model", "universal")
+    assert result.exit_code == 0
+    assert "passed through" not in result.stderr
+    expected = Denoiser.load("universal")(read_picture(clean).pixels)
+    np.testing.assert_array_equal(read_picture(tmp_path / "out.png").pixels, expected)
+
+
+def test_linear_whole_numbers_are_refused_by_auto_too(clean: Path, tmp_path: Path) -> None:
+    result = run("denoise", clean, "-o", tmp_path / "out.png", "--linear")
+    assert result.exit_code == 2
+    assert "Only float pictures can be linear" in result.stderr

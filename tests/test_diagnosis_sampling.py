@@ -1,0 +1,55 @@
+"""What is read of a picture, in which units."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from grainless.diagnosis.sampling import luma_of, sample
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+def test_levels_are_of_255_whatever_the_depth(dtype: type) -> None:
+    white = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1
+    pixels = (np.array([[[0.0], [0.2], [1.0]]]) * white).astype(dtype)
+    seen = sample(pixels)
+    np.testing.assert_allclose(seen.levels.ravel(), [0, 51, 255], atol=1e-2)
+    assert seen.levels.dtype == np.float32
+    np.testing.assert_array_equal(seen.extreme.ravel(), [True, False, True])
+
+
+def test_floats_outside_the_range_are_clipped() -> None:
+    seen = sample(np.array([[[-3.0], [1.5]]]))
+    np.testing.assert_array_equal(seen.levels.ravel(), [0, 255])
+
+
+def test_three_equal_channels_are_one(rng: np.random.Generator) -> None:
+    gray = rng.integers(0, 256, (20, 30, 1), dtype=np.uint8)
+    assert sample(np.repeat(gray, 3, axis=2)).levels.shape == (20, 30, 1)
+    colour = np.repeat(gray, 3, axis=2)
+    colour[19, 29, 2] ^= 1
+    assert sample(colour).levels.shape == (20, 30, 3)
+
+
+def test_a_large_picture_is_read_in_windows_from_end_to_end_on_the_grid_of_jpeg() -> None:
+    rows, columns = np.mgrid[:1500, :1025]
+    pixels = np.stack([rows % 256, columns % 256, (rows // 8 + columns // 8) % 256], axis=2).astype(np.uint8)
+    levels = sample(pixels).levels
+    assert levels.shape == (1024, 1024, 3)
+    np.testing.assert_array_equal(levels[:256, :256], pixels[:256, :256])
+    # Blocks of 8 stay whole: within each, both coordinates count on.
+    blocks = levels.reshape(128, 8, 128, 8, 3)
+    assert (np.diff(blocks[..., 0], axis=1) % 256 == 1).all()
+    assert (np.diff(blocks[..., 1], axis=3) % 256 == 1).all()
+    assert levels[-1, 0, 0] >= (1500 - 9) % 256
+
+
+def test_what_cannot_be_seen_is_marked() -> None:
+    alpha = np.array([[0, 1, 255]], dtype=np.uint8)
+    seen = sample(np.zeros((1, 3, 3), np.uint8), alpha)
+    np.testing.assert_array_equal(seen.visible, [[False, True, True]])
+
+
+def test_luma_weighs_green_most() -> None:
+    pure = 255 * np.eye(3, dtype=np.float32)[None]
+    np.testing.assert_allclose(luma_of(pure), [[76.245, 149.685, 29.07]], rtol=1e-5)
