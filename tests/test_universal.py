@@ -1,4 +1,4 @@
-"""The bundled model: its card, its speed bounds, and tiles that give what the whole picture gives."""
+"""The bundled models: their cards, their bounds, and tiles that give what the whole picture gives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from skimage import data
 
 from grainless.baselines import median
-from grainless.denoiser import Denoiser
+from grainless.denoiser import TILE, Denoiser
 from grainless.evaluation import evaluate
 from grainless.metrics import psnr
 from grainless.model_file import find_model, read_model
@@ -24,9 +24,17 @@ PAGE, LIMITS = (
 )
 
 
+MODELS = ("universal", "fast")
+
+
 @pytest.fixture(scope="module")
 def universal():
     return Denoiser.load("universal", tile=10**6)
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def bundled(request):
+    return Denoiser.load(request.param, tile=10**6)
 
 
 def noisy_picture(rng, height, width):
@@ -39,8 +47,9 @@ def noisy_picture(rng, height, width):
     return picture.astype(np.float32)
 
 
-def test_card():
-    card = read_model("universal").card
+@pytest.mark.parametrize(("name", "megabytes"), [("universal", 12), ("fast", 1.5)])
+def test_card(name, megabytes):
+    card = read_model(name).card
     assert card.channels == 3
     assert card.inputs == ["picture", "levels"]
     assert 0 < card.receptive_radius <= 96
@@ -49,21 +58,21 @@ def test_card():
     assert "CC BY-SA" in card.notes
     assert card.scores
     assert all(score.protocol for score in card.scores)
-    assert find_model("universal").stat().st_size <= 12 * 10**6
+    assert find_model(name).stat().st_size <= megabytes * 10**6
 
 
-def test_overhead_of_full_tiles(universal):
-    card = universal.card
-    plan = plan_tiles(6000, 8000, tile=1024, halo=card.halo, stride=card.stride)
+def test_overhead_of_full_tiles(bundled):
+    card = bundled.card
+    plan = plan_tiles(6000, 8000, tile=TILE, halo=card.halo, stride=card.stride)
     assert overhead(plan) <= 1.5
 
 
-def test_noise_goes(universal, rng):
+def test_noise_goes(bundled, rng):
     height, width = 120, 136
     down, right = np.mgrid[:height, :width]
     waves = 0.5 + 0.2 * np.sin(down / 9) + 0.2 * np.cos(right / 23 + down / 50)
     noisy = noisy_picture(rng, height, width)
-    clean = universal(noisy)
+    clean = bundled(noisy)
     before = np.mean((noisy - waves[..., None]) ** 2)
     after = np.mean((clean - waves[..., None]) ** 2)
     assert after < before / 10
@@ -71,16 +80,16 @@ def test_noise_goes(universal, rng):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 17), (7, 3), (8, 8), (33, 1)])
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_any_size(universal, rng, size, channels):
+def test_any_size(bundled, rng, size, channels):
     pixels = rng.integers(0, 256, (*size, channels), dtype=np.uint8)
-    assert universal(pixels).shape == pixels.shape
+    assert bundled(pixels).shape == pixels.shape
 
 
-def test_16_bit_gradients_are_not_banded(universal):
+def test_16_bit_gradients_are_not_banded(bundled):
     # A noise-free ramp over eight levels of 8 bit. Were it cut to 8 bit inside, it would come back in steps
     # of 257.
     ramp = np.tile(np.arange(30_000, 32_056, 8, dtype=np.uint16), (64, 1))
-    clean = universal(np.dstack([ramp] * 3)).astype(int)[16:-16, 16:-16, 1]
+    clean = bundled(np.dstack([ramp] * 3)).astype(int)[16:-16, 16:-16, 1]
     assert len(np.unique(clean)) > 100
     assert np.diff(np.unique(clean)).max() < 64
     # Nor may the network add waves of its own: on average within half a level of 8 bit.
@@ -88,32 +97,35 @@ def test_16_bit_gradients_are_not_banded(universal):
 
 
 @pytest.mark.parametrize("value", [0, 40, 128, 200, 255])
-def test_plain_pictures_stay_plain(universal, value):
+def test_plain_pictures_stay_plain(bundled, value):
     plain = np.full((96, 120, 3), value, np.uint8)
-    assert np.abs(universal(plain).astype(int) - value).max() <= 4
+    change = np.abs(bundled(plain).astype(int) - value)
+    assert change[16:-16, 16:-16].max() == 0
+    # The network sees zeros beyond the borders, and `fast` is a little off there.
+    assert change.max() <= 5
 
 
 @pytest.mark.slow
-def test_tiled_equals_whole(universal, rng):
+def test_tiled_equals_whole(bundled, rng):
     # Tiles a little larger than the halo, 4 by 5 of them in an odd size: each sees less than the whole
     # picture.
-    card = universal.card
+    card = bundled.card
     tile = card.halo + 4 * card.stride
     height, width = 4 * tile - 3, 5 * tile - 5
     assert len(plan_tiles(height, width, tile=tile, halo=card.halo, stride=card.stride)) >= 16
     pixels = noisy_picture(rng, height, width)
-    tiled = Denoiser(card, universal._run, name="universal", tile=tile)(pixels)
-    assert np.abs(tiled - universal(pixels)).max() <= 1e-5
+    tiled = Denoiser(card, bundled._run, name="bundled", tile=tile)(pixels)
+    assert np.abs(tiled - bundled(pixels)).max() <= 1e-5
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("cut_by_strides", [0, 1])
-def test_tiles_need_the_whole_halo(universal, rng, axis, cut_by_strides):
+def test_tiles_need_the_whole_halo(bundled, rng, axis, cut_by_strides):
     # What lies at the very end of the receptive field hardly counts at ordinary values. So the last stride of
     # the halo is set to NaN, which no layer loses: a tile with its whole halo answers as the whole picture
     # does even then, one whose halo is a stride shorter does not.
-    card = universal.card
+    card = bundled.card
     tile, side = 4 * card.stride, 2 * card.halo + 8 * card.stride
     pixels = np.moveaxis(noisy_picture(rng, side, 2 * card.halo), 0, axis)
     np.moveaxis(pixels, axis, 0)[tile + card.halo - card.stride : tile + card.halo] = np.nan
@@ -121,7 +133,7 @@ def test_tiles_need_the_whole_halo(universal, rng, axis, cut_by_strides):
     def answer(seen):
         window = np.moveaxis(np.moveaxis(pixels, axis, 0)[:seen], 0, axis)
         batch = np.ascontiguousarray(window.transpose(2, 0, 1)[None])
-        clean = universal._run({"picture": batch, "levels": np.array([[0, 1]], np.float32)})
+        clean = bundled._run({"picture": batch, "levels": np.array([[0, 1]], np.float32)})
         return np.moveaxis(clean[0].transpose(1, 2, 0), axis, 0)[:tile]
 
     tiled = answer(tile + card.halo - cut_by_strides * card.stride)
@@ -129,11 +141,12 @@ def test_tiles_need_the_whole_halo(universal, rng, axis, cut_by_strides):
 
 
 @pytest.mark.slow
-def test_openvino_agrees(rng):
+@pytest.mark.parametrize("name", MODELS)
+def test_openvino_agrees(rng, name):
     pytest.importorskip("openvino")
     pixels = noisy_picture(rng, 200, 264)
-    exact = Denoiser.load("universal", runtime="openvino")(pixels)
-    assert np.abs(exact - Denoiser.load("universal")(pixels)).max() <= 1e-4
+    exact = Denoiser.load(name, runtime="openvino")(pixels)
+    assert np.abs(exact - Denoiser.load(name)(pixels)).max() <= 1e-4
 
 
 @pytest.mark.slow
@@ -144,7 +157,7 @@ def test_memory_of_a_48_megapixel_photograph(channels):
     script = f"""
 import numpy as np
 from pathlib import Path
-from grainless.denoiser import Denoiser
+from grainless.denoiser import TILE, Denoiser
 pixels = np.random.default_rng(0).integers(0, 256, (6000, 8000, {channels}), dtype=np.uint8)
 if pixels.shape[2] == 4:
     pixels[2000:5000, 1000:6000, 3] = 0
@@ -176,32 +189,34 @@ def table_cells(text):
 
 
 @pytest.mark.parametrize(
-    ("noise", "least"),
+    ("noise", "universal", "fast"),
     [
-        ("gaussian:15", 33.3),
-        ("gaussian:25", 30.9),
-        ("gaussian:50", 27.7),
-        ("salt-pepper:0.1", 40.8),
-        ("salt-pepper:0.5:channel", 36.2),
-        ("salt-pepper:0.9", 25.2),
-        ("poisson:30", 29.9),
-        ("camera:0.3+jpeg:90", 32.8),
-        ("jpeg:40", 31.6),
-        ("clean", 50),
+        ("gaussian:15", 33.5, 32.5),
+        ("gaussian:25", 31.1, 30.0),
+        ("gaussian:50", 27.8, 26.8),
+        ("salt-pepper:0.1", 40.8, 40.3),
+        ("salt-pepper:0.5:channel", 36.0, 35.8),
+        ("salt-pepper:0.9", 25.3, 24.1),
+        ("poisson:30", 30.1, 29.1),
+        ("camera:0.3+jpeg:90", 33.1, 31.4),
+        ("jpeg:40", 31.8, 31.4),
+        ("clean", 60, 56),
     ],
 )
-def test_quality_on_photographs_that_everybody_has(universal, noise, least):
+def test_quality_on_photographs_that_everybody_has(noise, universal, fast):
     # Two of scikit-image's; a few tenths of a decibel under what the weights reached when they were made.
-    found = []
-    for number, picture in enumerate((data.coffee(), data.chelsea())):
-        clean = np.ascontiguousarray(picture[20:276, 100:356])
-        found.append(psnr(clean, universal(corrupt(clean, parse_noise(noise), seed=number))))
-    assert np.mean(found) > least
+    for name, least in (("universal", universal), ("fast", fast)):
+        denoiser, found = Denoiser.load(name), []
+        for number, picture in enumerate((data.coffee(), data.chelsea())):
+            clean = np.ascontiguousarray(picture[20:276, 100:356])
+            found.append(psnr(clean, denoiser(corrupt(clean, parse_noise(noise), seed=number))))
+        assert np.mean(found) > least, name
 
 
 @pytest.mark.parametrize("page", [PAGE, LIMITS], ids=lambda page: page.stem)
-def test_pages_are_of_the_bundled_model(page):
-    assert f"model `{read_model('universal').card.checksum[:12]}`" in page.read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", MODELS)
+def test_pages_are_of_the_bundled_models(page, name):
+    assert f"`{name}`: model `{read_model(name).card.checksum[:12]}`" in page.read_text(encoding="utf-8")
 
 
 def test_the_page_shows_the_bundled_model_ahead_of_the_filters():
@@ -211,7 +226,7 @@ def test_the_page_shows_the_bundled_model_ahead_of_the_filters():
     behind = {
         (name, noise, method)
         for (name, noise, method), numbers in cells.items()
-        if noise != "clean" and method != "universal" and cells[name, noise, "universal"][0] <= numbers[0]
+        if noise != "clean" and method not in MODELS and cells[name, noise, "universal"][0] <= numbers[0]
     }
     assert behind == set()
 
