@@ -6,6 +6,9 @@ import os
 import pickle
 import signal
 import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -151,6 +154,50 @@ def test_what_a_cluster_does_not_bring_back_is_said() -> None:
         stopped = SimpleNamespace(status="finished", result=lambda fault=fault: Finished(job, error=fault))
         with pytest.raises(type(fault), match="It is full"):
             cluster._finished(job, stopped)
+
+
+class Flaky:
+    """A file whose worker dies after it was done, once in each of these ways, and which is done again."""
+
+    def __init__(self, answer: Finished) -> None:
+        self.states = ["lost", "pending", "finished"]
+        self.answer = answer
+
+    @property
+    def status(self) -> str:
+        return self.states[0] if len(self.states) == 1 else self.states.pop(0)
+
+    def result(self) -> Finished:
+        return self.answer
+
+
+class Queue(deque[Any]):
+    """Stands for Dask's `as_completed`."""
+
+    def __init__(self, *, loop: Any) -> None:
+        super().__init__()
+        self.add = self.append
+
+    def __iter__(self) -> Iterator[Any]:
+        while self:
+            yield self.popleft()
+
+
+def test_a_result_that_is_lost_with_its_worker_is_awaited_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    client = SimpleNamespace(
+        loop=None,
+        nthreads=lambda: {"tcp://w:1": 1},
+        submit=lambda _do, _work, job, _here, **_: Flaky(Finished(job, ("copied",))),
+    )
+    monkeypatch.setattr("grainless.batch.cluster._connected", lambda _: nullcontext(client))
+    monkeypatch.setattr(distributed, "as_completed", Queue)
+    planned = plan([fill(tmp_path / "in", "a.png", "b.png")], tmp_path / "out")
+    executor = Cluster(Copying(), "tcp://x:1", journal_file(tmp_path / "out"))
+    report = run(planned, Copying(), options=RunOptions(executor=executor))
+    assert (report.exit_code, report.failed) == (0, [])
 
 
 def test_a_single_file_needs_no_cluster(tmp_path: Path) -> None:

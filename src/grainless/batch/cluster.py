@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _FILES_AHEAD = 4
 """Per thread of the cluster: enough that no worker waits, few enough that a stop loses little."""
 _SECONDS_TO_CONNECT = 20.0
+_UNDER_WAY = {"lost", "pending"}
+"""States of a file that the scheduler gives to a worker again by itself."""
 
 
 class UnfitWorkerError(InputError):
@@ -75,6 +77,10 @@ class Cluster:
             watch.working(jobs[0], 0.0)
             submit()
             for future in results:
+                if future.status in _UNDER_WAY:
+                    # Its worker died before the answer was fetched: the scheduler has it done again.
+                    results.add(future)
+                    continue
                 finished = self._finished(running.pop(future), future)
                 watch.record(finished)
                 watch.tell(finished)
