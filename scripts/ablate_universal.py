@@ -63,6 +63,8 @@ def mixture(noises: tuple[str, ...]) -> str:
 
 
 HALF = f"schedule.steps={STEPS // 2}\nschedule.validate_every={STEPS // 2}"
+DOUBLE = f"schedule.steps={STEPS * 2}\nschedule.validate_every={STEPS * 2}"
+FAST = net(widths=[16, 32, 64], encoder_blocks=[0, 1], middle_blocks=2, decoder_blocks=[1, 1], hint_radius=3)
 VARIANTS: dict[str, tuple[str, str]] = {
     "base": ("as shipped, but narrower: 24-32-48-64", ""),
     "picture": (
@@ -103,6 +105,16 @@ VARIANTS: dict[str, tuple[str, str]] = {
     "adamw": ("AdamW instead of Muon", "optimiser.name=adamw"),
     "no-average": ("no average of the weights", "optimiser.ema=0"),
     "growing": ("patches grow to 128 pixels", "data.patch=[64,128]\ndata.phases=[0.6]"),
+    "branches": ("a 1x1 convolution beside each 3x3 one while training", net(branches=True)),
+    "small": ("as `fast`: 16-32-64, fill of radius 3", FAST),
+    "small-taught": (
+        "the same, taught by `universal` beside the clean patches",
+        f"{FAST}\noptimiser.teacher=universal",
+    ),
+    "small-long": (
+        "the same, twice the steps, which is about the time that teaching takes",
+        f"{FAST}\n{DOUBLE}",
+    ),
     "impulse-half": ("specialist: impulses alone, half the steps", f"{mixture(IMPULSES)}\n{HALF}"),
     "continuous-half": ("specialist: no impulses, half the steps", f"{mixture(CONTINUOUS)}\n{HALF}"),
 }

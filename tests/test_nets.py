@@ -296,10 +296,36 @@ def test_a_folded_network_answers_the_same_without_norms(normed):
     assert not any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
 
 
+def test_folded_branches_are_part_of_the_kernels():
+    block = ResidualBlock(4, norm=True, branches=True).eval()
+    for weights in block.parameters():
+        nn.init.normal_(weights, std=0.3)
+    features = torch.randn(2, 4, 9, 7)
+    with torch.no_grad():
+        before = block(features)
+        block.fold()
+        torch.testing.assert_close(block(features), before, atol=1e-5, rtol=1e-5)
+    plain = ResidualBlock(4, bias=True).state_dict()
+    assert {name.split(".")[0] for name in block.state_dict()} == {name.split(".")[0] for name in plain}
+
+
+def test_branches_change_nothing_before_they_are_trained():
+    torch.manual_seed(0)
+    plain = ResidualBlock(4, bias=True)
+    branched = ResidualBlock(4, bias=True, branches=True)
+    branched.load_state_dict(plain.state_dict(), strict=False)
+    features = torch.randn(1, 4, 6, 6)
+    nn.init.normal_(plain.second.weight)
+    branched.second.weight = plain.second.weight
+    assert torch.equal(branched(features), plain(features))
+
+
 SWITCHES = [
     {},
     {"norm": True},
     {"bias": True},
+    {"branches": True},
+    {"norm": True, "branches": True},
     {"unshuffle": False},
     {"seen": "picture", "answer": "picture"},
     {"seen": "marks"},
@@ -323,6 +349,8 @@ def test_gradient_reaches_every_weight(switched):
         if isinstance(module, ResidualBlock):
             # Where they begin at zero, the convolution before them learns nothing in the first step.
             nn.init.normal_(module.second.weight, std=0.1)
+            for point in module.points:
+                nn.init.normal_(point.weight, std=0.1)
     noisy = picture(1, 3, 32, 32)
     noisy[..., ::3, ::4] = 1.0
     switched(noisy, FULL).square().mean().backward()

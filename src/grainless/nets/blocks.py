@@ -17,27 +17,42 @@ class ResidualBlock(nn.Module):
     Without a norm the second convolution begins at zero, so that a deep network begins as a shallow one
     (Fixup, Zhang et al. 2019). With one, a batch norm stands behind the first convolution; `fold` makes it
     part of that, so that it costs nothing in use and nothing of one picture reaches another place of it.
+    With branches a 1x1 convolution, zero at first, is trained beside each; `fold` adds it to the kernel's
+    middle (re-parameterised, Ding et al. 2021, "RepVGG").
 
     Input and output: `(batch, width, height, width)` float tensors of equal shape.
     Source: Lim et al. 2017, "Enhanced Deep Residual Networks" (EDSR), as used by DRUNet (Zhang et al. 2021).
     """
 
-    def __init__(self, width: int, *, norm: bool = False, bias: bool = False) -> None:
+    def __init__(self, width: int, *, norm: bool = False, bias: bool = False, branches: bool = False) -> None:
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1, bias=bias)
         self.norm: nn.Module = nn.BatchNorm2d(width, momentum=0.02) if norm else nn.Identity()
         self.second = nn.Conv2d(width, width, 3, padding=1, bias=bias)
+        self.points = nn.ModuleList(nn.Conv2d(width, width, 1, bias=False) for _ in range(2 * branches))
+        for point in self.points:
+            nn.init.zeros_(point.get_parameter("weight"))
         if not norm:
             nn.init.kaiming_normal_(self.first.weight, a=LEAK)
             nn.init.zeros_(self.second.weight)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return `features` plus what the two convolutions add."""
-        change: Tensor = self.second(F.leaky_relu(self.norm(self.first(features)), LEAK))
+        inner: Tensor = self.first(features)
+        if self.points:
+            inner = inner + self.points[0](features)
+        inner = F.leaky_relu(self.norm(inner), LEAK)
+        change: Tensor = self.second(inner)
+        if self.points:
+            change = change + self.points[1](inner)
         return features + change
 
     def fold(self) -> None:
-        """Make the norm, with the statistics that it has collected, part of the first convolution."""
+        """Make branches, and the norm with the statistics that it has collected, part of the convolutions."""
+        with torch.no_grad():
+            for convolution, point in zip((self.first, self.second), self.points, strict=False):
+                convolution.weight[:, :, 1:2, 1:2] += point.get_parameter("weight")
+        self.points = nn.ModuleList()
         if isinstance(self.norm, nn.BatchNorm2d):
             self.first = fuse_conv_bn_eval(self.first.eval(), self.norm.eval())
             self.norm = nn.Identity()
@@ -73,6 +88,10 @@ class ResidualBlock(nn.Module):
         norm.bias.copy_(offset)
 
 
-def stack(width: int, blocks: int, *, norm: bool = False, bias: bool = False) -> nn.Sequential:
+def stack(
+    width: int, blocks: int, *, norm: bool = False, bias: bool = False, branches: bool = False
+) -> nn.Sequential:
     """Return `blocks` residual blocks of the same width, one behind the other."""
-    return nn.Sequential(*(ResidualBlock(width, norm=norm, bias=bias) for _ in range(blocks)))
+    return nn.Sequential(
+        *(ResidualBlock(width, norm=norm, bias=bias, branches=branches) for _ in range(blocks))
+    )

@@ -52,6 +52,7 @@ class UniversalNet(PictureNet):
         keep: bool = False,
         norm: bool = False,
         bias: bool = False,
+        branches: bool = False,
         unshuffle: bool = True,
         seen: Inputs = "parts",
         answer: Answer = "blend",
@@ -63,7 +64,8 @@ class UniversalNet(PictureNet):
 
         `encoder_blocks` and `decoder_blocks` are the residual blocks at each scale but the coarsest, which
         has `middle_blocks`. `keep` is for impulses alone: values that none can have hit come back as they
-        are. `gain` multiplies what goes in. The rest are switches for trials of the design.
+        are. `branches` train a 1x1 convolution beside each 3x3 one of the blocks, folded into it at the end;
+        `gain` multiplies what goes in. The rest are switches for trials of the design.
         """
         super().__init__()
         widths = check_widths(widths)
@@ -80,17 +82,17 @@ class UniversalNet(PictureNet):
         steps = list(pairwise(widths))
         self.head = nn.Conv2d(planes, widths[0], 3, padding=1, bias=bias)
         self.encoders = nn.ModuleList(
-            stack(width, blocks, norm=norm, bias=bias)
+            stack(width, blocks, norm=norm, bias=bias, branches=branches)
             for width, blocks in zip(widths, encoder_blocks, strict=False)
         )
         self.downs = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2, bias=bias) for fine, coarse in steps)
-        self.middle = stack(widths[-1], middle_blocks, norm=norm, bias=bias)
+        self.middle = stack(widths[-1], middle_blocks, norm=norm, bias=bias, branches=branches)
         # Not a convolution and a shuffle of its channels, which is the same: runtimes move these one by one.
         self.ups = nn.ModuleList(
             nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=bias) for fine, coarse in steps
         )
         self.decoders = nn.ModuleList(
-            stack(width, blocks, norm=norm, bias=bias)
+            stack(width, blocks, norm=norm, bias=bias, branches=branches)
             for width, blocks in zip(widths, decoder_blocks, strict=False)
         )
         answers = 3 if two_residuals else 2

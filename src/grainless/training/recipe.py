@@ -131,6 +131,10 @@ class OptimiserSection(_Section):
     """Mean error under which a patch counts as clean enough for `log-l1`, in [0, 1] units."""
     ssim: Annotated[float, Field(ge=0)] = 0.0
     """Weight of 1 - SSIM beside the loss."""
+    teacher: str = ""
+    """Model, by name or path, whose answers are learnt beside the clean patches (distillation)."""
+    teaching: Share = 0.5
+    """Weight of the loss against the teacher's answer; the loss against the clean patch has the rest."""
     name: Literal["adamw", "adam", "muon"] = "adamw"
     """The optimiser; `muon` makes steps of kernels between layers orthogonal, and is Adam for the rest."""
     rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3

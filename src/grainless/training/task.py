@@ -20,6 +20,7 @@ from grainless.nets import PictureNet, build_net
 from grainless.training.muon import Muon, split_kernels
 from grainless.training.patches import OWN_NOISE, Batch
 from grainless.training.recipe import OptimiserSection, Recipe
+from grainless.training.teacher import Teacher
 
 logger = logging.getLogger("grainless")
 
@@ -80,7 +81,6 @@ class SupervisedTask(L.LightningModule):
         super().__init__()
         self.recipe = recipe
         self.net = build_net(recipe.net.name, recipe.net.settings)
-        _check_fit(self.net, recipe)
         # Convolutions run fastest on the CPU with the channels last in memory.
         for parameter in self.net.parameters():
             if parameter.ndim == 4:
@@ -90,6 +90,8 @@ class SupervisedTask(L.LightningModule):
         self._loss = LOSSES[recipe.optimiser.loss]
         if recipe.optimiser.loss == "log-l1":
             self._loss = functools.partial(log_l1, floor=recipe.optimiser.floor)
+        self._teacher = Teacher(recipe.optimiser.teacher, self.net) if recipe.optimiser.teacher else None
+        _check_fit(self.net, recipe, self._teacher)
         self._noises = recipe.validation_noise or (OWN_NOISE,)
         self._squared_errors: dict[int, list[Tensor]] = {}
 
@@ -127,6 +129,9 @@ class SupervisedTask(L.LightningModule):
         else:
             answer = self.answer(batch)
             loss = self._loss(answer, clean)
+        if self._teacher is not None:
+            taught = self._teacher.answer(batch["noisy"], batch["levels"])
+            loss = (1 - optimiser.teaching) * loss + optimiser.teaching * self._loss(answer, taught)
         if optimiser.ssim:
             # Variances are differences of near values: half precision would leave little of them.
             with torch.autocast(answer.device.type, enabled=False):
@@ -164,8 +169,8 @@ class SupervisedTask(L.LightningModule):
             self.log("psnr", torch.stack(means).mean(), prog_bar=True, sync_dist=True)
 
 
-def _check_fit(net: PictureNet, recipe: Recipe) -> None:
-    """Raise RecipeError unless the network takes the patches that the recipe cuts."""
+def _check_fit(net: PictureNet, recipe: Recipe, teacher: Teacher | None) -> None:
+    """Raise RecipeError unless the network, and its teacher, take the patches that the recipe cuts."""
     channels = 1 if recipe.data.channels == 1 else 3
     if net.channels != channels:
         raise RecipeError(
@@ -178,12 +183,19 @@ def _check_fit(net: PictureNet, recipe: Recipe) -> None:
             got=f"bce for {recipe.net.name}, which gives no logits in this form",
             expected="a network that ends in a sigmoid, or another loss",
         )
+    if recipe.optimiser.loss == "bce" and teacher is not None:
+        raise RecipeError(
+            "optimiser.teacher does not go with the loss",
+            got="bce",
+            expected="a loss of answers, not of logits",
+        )
     sides = [*recipe.data.patch, recipe.data.validation_patch]
-    if any(side % net.stride for side in sides):
+    stride = math.lcm(net.stride, 1 if teacher is None else teacher.stride)
+    if any(side % stride for side in sides):
         raise RecipeError(
             "data.patch or data.validation_patch does not fit the network",
             got=str(sides),
-            expected=f"multiples of {net.stride}",
+            expected=f"multiples of {stride}",
         )
 
 
