@@ -74,6 +74,8 @@ VARIANTS: dict[str, tuple[str, str]] = {
     "marks": ("picture and marks, residual to the picture", net(seen="marks", answer="picture")),
     "alone": ("fill of each channel alone", net(joint=False)),
     "fill": ("difference to the fill in one part", net(seen="fill")),
+    "beside": ("picture, fill and marks side by side", net(seen="beside")),
+    "beside-plain": ("the same, inputs not amplified", net(seen="beside", gain=1.0)),
     "to-picture": ("residual to the picture", net(answer="picture")),
     "to-fill": ("residual to the fill", net(answer="fill")),
     "one-residual": ("one residual for hit and other values", net(two_residuals=False)),

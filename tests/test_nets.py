@@ -329,6 +329,7 @@ SWITCHES = [
     {"unshuffle": False},
     {"seen": "picture", "answer": "picture"},
     {"seen": "marks"},
+    {"seen": "beside"},
     {"joint": False},
     {"seen": "fill", "two_residuals": False},
     {"answer": "fill", "gain": 1.0},

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from onnx import helper
 
 from grainless.errors import ModelError, RecipeError
 from grainless.training.recipe import load_recipe
 from grainless.training.task import SupervisedTask
 from grainless.training.teacher import Teacher
-from tiny_models import scale_model
+from tiny_models import model_of, scale_model
 
 TINY = [
     "net.settings.widths=[8,8]", "net.settings.encoder_blocks=[0]", "net.settings.decoder_blocks=[0]",
@@ -53,5 +54,7 @@ def test_a_teacher_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     gray = scale_model(tmp_path / "gray.onnx", 0.5, channels=1)
     with pytest.raises(RecipeError, match=r"gray\.onnx does not fit.*for 1 channel.*expected one for 3"):
         task(f"optimiser.teacher={gray}")
-    with pytest.raises(RecipeError, match=r"data\.patch.*does not fit.*expected multiples of 8"):
-        task("optimiser.teacher=universal", "data.patch=[12]")
+    nodes = [helper.make_node("Identity", ["picture"], ["clean"])]
+    coarse = model_of(tmp_path / "coarse.onnx", nodes, stride=48)
+    with pytest.raises(RecipeError, match=r"data\.patch.*does not fit.*expected multiples of 48"):
+        task(f"optimiser.teacher={coarse}")

@@ -14,11 +14,11 @@ from grainless.nets.blocks import stack
 from grainless.nets.hint import ImpulseHint, check_widths, keep_unmarked, spare_unhit
 from grainless.nets.picture_net import PictureNet
 
-Inputs = Literal["picture", "marks", "fill", "parts"]
+Inputs = Literal["picture", "marks", "beside", "fill", "parts"]
 """What goes in.
 
-The picture alone; marks of extreme values beside it; these, what fills them and the difference of picture and
-fill; or the same with that difference in two parts, what is marked and what is not.
+The picture alone; marks of extreme values beside it; these and what fills them; the difference of picture and
+fill in place of the picture; or that difference in two parts, what is marked and what is not.
 """
 Answer = Literal["picture", "fill", "blend"]
 """What the residual is added to: the picture, the fill, or a learned blend of both."""
@@ -78,7 +78,9 @@ class UniversalNet(PictureNet):
         self.cell = 2 if unshuffle else 1
         self.stride = self.cell * 2 ** (len(widths) - 1)
         self.hint = ImpulseHint(channels, radius=hint_radius, majority=keep, joint=joint)
-        planes = {"picture": 1, "marks": 3, "fill": 4, "parts": 5}[seen] * channels * self.cell**2
+        planes = (
+            {"picture": 1, "marks": 3, "beside": 4, "fill": 4, "parts": 5}[seen] * channels * self.cell**2
+        )
         steps = list(pairwise(widths))
         self.head = nn.Conv2d(planes, widths[0], 3, padding=1, bias=bias)
         self.encoders = nn.ModuleList(
@@ -132,6 +134,7 @@ class UniversalNet(PictureNet):
         planes = {
             "picture": [picture - 0.5],
             "marks": [picture - 0.5, marks],
+            "beside": [picture - 0.5, fill - 0.5, marks],
             "fill": [difference, fill - 0.5, marks],
             # What impulses leave of a value says nothing, and is far larger than the detail beside it.
             "parts": [DETAIL * (1 - soft) * difference, soft * difference, fill - 0.5, marks],
