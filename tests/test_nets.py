@@ -437,7 +437,7 @@ def test_unknown_network():
         ({"depth": 3}, r"universal cannot be built.*depth.*\[net\.settings\]"),
         ({"widths": [8, 8]}, "encoder_blocks and decoder_blocks a number for each but the last"),
         ({"widths": [8]}, "widths needs two scales or more"),
-        ({"seen": "all"}, "seen must be one of picture, marks, fill, parts, not 'all'"),
+        ({"seen": "all"}, "seen must be one of picture, marks, beside, fill, parts, not 'all'"),
         ({"answer": "sum"}, "answer must be one of picture, fill, blend, not 'sum'"),
         ({"widths": "abc"}, "cannot be built"),
         ({"encoder_blocks": [1]}, "a number for each but the last"),
