@@ -2,6 +2,7 @@
 # Measure the bundled models on whole test sets and write docs/universal.md; on noises at the edge of what they were
 # trained for, and write docs/universal-limits.md.
 # Usage: scripts/measure_universal.sh DATA RESULTS [filters|model|limits|page]; without the last word, all of them.
+# scripts/universal_extras.py RESULTS measures the rest, and is run before the page is made.
 # DATA is a folder with test/{cbsd68,kodak24,set12,bsd68_gray} and real_noise/polyu_crops; RESULTS a folder that keeps the
 # JSON files, the same as for scripts/measure_benchmark.sh, whose parts are used: what lies there is not measured again.
 set -euo pipefail
@@ -56,6 +57,10 @@ if [ "$part" = page ] || [ "$part" = all ]; then
     sed -n 1p "$results/real-files.md"
     printf '\n## What it has to reach\n\nMade by `scripts/measure_universal.sh`; yardsticks are quoted in `scripts/universal_bars.py`.\n\n'
     python "$here/universal_bars.py" "$results"
+    if [ -s "$results/extras.json" ]; then
+      printf '\n## A JPEG of 12 megapixels through the command\n\nOn two cores, by `scripts/universal_extras.py`.\n\n'
+      python "$here/universal_bars.py" "$results" memory
+    fi
     printf '\n## In 8-bit files\n'
     sed 1d "$results/real-files.md"
     printf '\n## Noise that is neither clipped nor rounded\n'

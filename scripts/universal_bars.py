@@ -1,7 +1,10 @@
-"""Write the table of what the shipped models have to reach: `python scripts/universal_bars.py RESULTS`.
+"""Write the table of what the shipped models have to reach.
+
+    python scripts/universal_bars.py RESULTS [memory]
 
 RESULTS is the folder of `scripts/measure_universal.sh`. The table is printed as Markdown: each bar, what
-stands behind it and what was measured. A bar that was not measured is listed as such.
+stands behind it and what was measured. A bar that was not measured is listed as such. With `memory` it is
+what a large picture takes instead.
 """
 
 from __future__ import annotations
@@ -191,6 +194,11 @@ def other_bars(results: Results, model: str) -> Iterator[Bar]:
     ).items():
         yield Bar(model, f"speed at 1 MP over {peer}", factor, own.get("speed", {}).get(peer), "times")
     yield Bar(model, "share of the CPU's peak at 1 MP", 0.5, own.get("peak"), "of 1")
+    narrow = own.get("precision", {})
+    faster = narrow.get("over_default")
+    yield Bar(model, "speed of --precision fast over the default", 1.8, faster, "times")
+    loss = narrow.get("loss")
+    yield Bar(model, "loss by --precision fast on two photographs", 0.05, loss, "dB", below=True)
     if model == "fast":
         yield Bar(model, "12-megapixel JPEG through the command", 10.0, own.get("seconds"), "s", below=True)
 
@@ -203,6 +211,13 @@ def show(value: float | None) -> str:
 def main() -> None:
     """Print the table for each model that was measured."""
     results = Results.open(Path(sys.argv[1]))
+    if sys.argv[2:] == ["memory"]:
+        print("| model | seconds | peak memory in MB | 16 bits: times faster than 32 in OpenVINO |")
+        print("| --- | --- | --- | --- |")
+        for model, own in results.extras.items():
+            faster = own["precision"]["over_openvino"]
+            print(f"| {model} | {own['seconds']:.1f} | {own['megabytes']} | {faster:.2f} |")
+        return
     measured = {method.name for evaluation in results.evaluations for method in evaluation.methods}
     print(
         "| model | what has to be reached | at least (at most for errors and seconds) | measured | reached |"
