@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grainless.errors import InputError, ModelError
+from grainless.blend import Blend, one_blend
+from grainless.errors import BrokenAnswerError, InputError, ModelError
 from grainless.model_file import ModelCard, read_model
 from grainless.runtime import Precision, Run, Runtime, in_one_line, start
 from grainless.tiling import Box, HiddenFill, Tile, cut, plan_tiles
@@ -97,21 +98,28 @@ class Denoiser:
         return cls(model.card, run, name=str(model.path), tile=tile)
 
     def __call__(
-        self, pixels: NDArray[Any], *, strength: float = 1.0, unclipped: bool = False
+        self,
+        pixels: NDArray[Any],
+        *,
+        strength: float = 1.0,
+        unclipped: bool = False,
+        blend: Blend | None = None,
     ) -> NDArray[Any]:
         """Return `pixels` without their noise, in the same shape and dtype.
 
         `pixels` is `(H, W)`, `(H, W, 1)`, `(H, W, 3)` or `(H, W, 4)`, the fourth being straight alpha,
         which comes back as it was; uint8, uint16, or float16, float32, float64 in [0, 1]. `strength` from
-        0, the input, to 1, the clean picture, blends the two. With `unclipped` floats may leave [0, 1], as
-        noise that was never in a file does: the network sees them as they are, and gives values within.
-        Raises `InputError` for other arrays, NaN and values out of range.
+        0, the input, to 1, the clean picture, blends the two; a `blend` instead of it also parts luma from
+        chroma, or has a mask. With `unclipped` floats may leave [0, 1], as noise that was never in a file
+        does: the network sees them as they are, and gives values within. Raises `InputError` for other
+        arrays, NaN and values out of range, and for a mask of another size.
         """
         _check_array(pixels, unclipped=unclipped)
         stack = pixels[..., None] if pixels.ndim == 2 else pixels
         alpha = stack[..., 3] if stack.shape[2] == 4 else None
         seen = stack if alpha is None else stack[..., :3]
-        clean = self._clean(seen, _prepare(seen, alpha, unclipped=unclipped), strength=strength)
+        source = _prepare(seen, alpha, unclipped=unclipped)
+        clean = self._clean(seen, source, blend=one_blend(strength, blend))
         if alpha is not None:
             clean = np.concatenate([clean, stack[..., 3:]], axis=2)
         return clean.reshape(pixels.shape)
@@ -124,13 +132,15 @@ class Denoiser:
         crop: tuple[int, int, int, int] | None = None,
         linear: bool = False,
         progress: Progress | None = None,
+        blend: Blend | None = None,
     ) -> Picture:
         """Return `picture` without its noise: same dtype, alpha and metadata.
 
         Float values outside [0, 1] are kept: the network sees them clipped, and what was clipped is added
         to its answer. `crop` (x, y, width, height) returns that part of the cleaned picture, equal to it
-        bit for bit. `linear` says that float values are proportional to light. Raises `InputError` for NaN
-        and infinity in visible pixels, a crop that leaves the picture, a strength outside [0, 1] and
+        bit for bit. `linear` says that float values are proportional to light. `blend`, whose mask is as
+        large as `picture`, stands in for `strength`. Raises `InputError` for NaN and infinity in visible
+        pixels, a crop that leaves the picture, a strength outside [0, 1], a mask of another size and
         `linear` with whole numbers.
         """
         pixels, alpha = picture.pixels, picture.alpha
@@ -142,7 +152,7 @@ class Denoiser:
             )
         box = _crop_box(crop, pixels)
         source = _prepare(pixels, alpha, linear=linear)
-        clean = self._clean(pixels, source, strength=strength, box=box, progress=progress)
+        clean = self._clean(pixels, source, blend=one_blend(strength, blend), box=box, progress=progress)
         if alpha is not None:
             alpha = alpha[box.top : box.bottom, box.left : box.right].copy()
         return replace(picture, pixels=clean, alpha=alpha)
@@ -152,17 +162,16 @@ class Denoiser:
         pixels: NDArray[Any],
         source: _Source | None,
         *,
-        strength: float,
+        blend: Blend,
         box: Box | None = None,
         progress: Progress | None = None,
     ) -> NDArray[Any]:
         """Return the part `box`, all if None, of the cleaned `pixels` `(H, W, C)`."""
-        if not 0 <= strength <= 1:
-            raise InputError("The strength is out of range", got=strength, expected="0 (input) to 1 (clean)")
         height, width = pixels.shape[:2]
+        blend.check_size(height, width)
         box = box or Box(0, 0, height, width)
         kept = pixels[box.top : box.bottom, box.left : box.right].copy()
-        if source is None or strength == 0:
+        if source is None or blend.keeps_all(channels=pixels.shape[2]):
             return kept
         # The tiles are those of the whole picture even for a crop: another plan would round differently.
         card = self.card
@@ -170,20 +179,22 @@ class Denoiser:
         plan = [tile for tile in plan if tile.output.meet(box).area]
         for done, tile in enumerate(plan, start=1):
             part = tile.output.meet(box)
-            kept[part.slices(box)] = self._clean_tile(source, tile, part, strength)
+            kept[part.slices(box)] = self._clean_tile(source, tile, part, blend)
             if progress is not None:
                 progress(done, len(plan))
         return kept
 
-    def _clean_tile(self, source: _Source, tile: Tile, part: Box, strength: float) -> NDArray[Any]:
+    def _clean_tile(self, source: _Source, tile: Tile, part: Box, blend: Blend) -> NDArray[Any]:
         """Return the clean values of `part`, which lies in the output of `tile`, in the picture's dtype."""
+        rows, columns = part.slices(Box(0, 0, 0, 0))
+        noisy = source.pixels[rows, columns]
+        if not np.any(blend.weight(part)):
+            return noisy
         seen = cut(source.pixels, tile.window)
         if source.fill is not None:
             seen = source.fill.apply(seen, tile.window)
         clean = self._infer(_to_unit(seen, linear=source.linear, unclipped=source.unclipped), source.levels)
-        rows, columns = part.slices(Box(0, 0, 0, 0))
-        noisy = source.pixels[rows, columns]
-        result = _from_unit(clean[part.slices(tile.window)], noisy, strength, source=source)
+        result = _from_unit(clean[part.slices(tile.window)], noisy, blend, part=part, source=source)
         if source.fill is not None:
             np.copyto(result, noisy, where=source.fill.hidden[rows, columns, None])
         return result
@@ -222,7 +233,7 @@ class Denoiser:
                 f"The model {self._name} answers in another size", got=answer.shape, expected=str(shape)
             )
         if not np.isfinite(answer).all():
-            raise ModelError(
+            raise BrokenAnswerError(
                 f"The model {self._name} answers with values that are no numbers (NaN or infinity)",
                 remedy="Nothing was changed. Use another model for this picture.",
             )
@@ -255,27 +266,31 @@ def _to_unit(values: NDArray[Any], *, linear: bool, unclipped: bool = False) -> 
 
 
 def _from_unit(
-    clean: NDArray[np.float32], noisy: NDArray[Any], strength: float, *, source: _Source
+    clean: NDArray[np.float32], noisy: NDArray[Any], blend: Blend, *, part: Box, source: _Source
 ) -> NDArray[Any]:
     """Return the blend of the network's answer `clean` and of `noisy`, in the dtype of `noisy`.
 
-    noisy + strength * (clean - noisy), rounded to the nearest value of the dtype; what was clipped from a
+    noisy + weight * (target - noisy), rounded to the nearest value of the dtype; what was clipped from a
     float value, for the network not to see it, is part of the result.
     """
     clean = np.clip(clean, 0, 1)
+    weight = blend.weight(part)
     white = _INTEGER_WHITE.get(noisy.dtype.name)
     result: NDArray[Any]
     if white is not None:
-        result = np.rint(noisy + np.float32(strength) * (clean * np.float32(white) - noisy))
+        target = blend.target(clean * np.float32(white), noisy, white=white)
+        result = np.rint(noisy + np.float32(weight) * (target - noisy))
     else:
         clean = decode_srgb(clean) if source.linear else clean
         values = noisy.astype(np.result_type(noisy, np.float32))
         if source.unclipped:
-            return ((1 - strength) * values + strength * clean).astype(noisy.dtype)
+            target = blend.target(clean, values, white=None)
+            return ((1 - weight) * values + weight * target).astype(noisy.dtype)
         clipped = np.clip(values, 0, 1)
-        # This form gives exactly `clean` at strength 1; the shorter one could leave [0, 1] by rounding.
-        blend = np.clip((1 - strength) * clipped + strength * clean, 0, 1)
-        result = blend + (values - clipped)
+        target = blend.target(clean, clipped, white=1)
+        # This form gives exactly the target at weight 1; the shorter one could leave [0, 1] by rounding.
+        mixed = np.clip((1 - weight) * clipped + weight * target, 0, 1)
+        result = mixed + (values - clipped)
     return result.astype(noisy.dtype)
 
 
