@@ -170,7 +170,7 @@ def test_a_mask_lies_on_the_whole_picture_also_for_a_crop_and_tiles(tmp_path, rn
     whole = model.denoise_picture(picture, blend=blend).pixels
     part = model.denoise_picture(picture, crop=(13, 21, 40, 17), blend=blend).pixels
     np.testing.assert_array_equal(part, whole[21:38, 13:53])
-    large = Denoiser(model.card, model._run, name="large")
+    large = Denoiser(model.card, model.network.run, name="large")
     np.testing.assert_array_equal(large(pixels, blend=blend), whole)
 
 

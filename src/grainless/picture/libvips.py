@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from grainless.errors import PictureError
 
@@ -39,6 +39,57 @@ def file_name(path: Path) -> bytes:
     stands in square brackets at the end of a name for options.
     """
     return os.fsencode(path)
+
+
+def source(stream: BinaryIO, patch: tuple[int, bytes] | None = None) -> Any:
+    """Return what libvips reads a file from that is open; it must stay so until the pixels are decoded.
+
+    `patch` is bytes that stand for those of the file at an offset. Unlike a name this is never mapped into
+    memory, where all of the file that was read counts as the memory of this process.
+    """
+    reader = _Reader(stream, patch)
+    made = vips().SourceCustom()
+    made.on_read(reader.read)
+    made.on_seek(reader.seek)
+    return made
+
+
+class _Reader:
+    """A file as libvips sees it, with a place of its own: others may read from the same file."""
+
+    def __init__(self, stream: BinaryIO, patch: tuple[int, bytes] | None) -> None:
+        self._stream = stream
+        self._patch = patch
+        self._at = 0
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes; what cannot be read is the end of the file, as libvips can take no error."""
+        try:
+            self._stream.seek(self._at)
+            data = self._stream.read(size)
+        except (OSError, ValueError):
+            return b""
+        if self._patch is not None:
+            data = _patched(data, self._at, *self._patch)
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int) -> int:
+        """Move, as `BinaryIO.seek` does; -1 where that cannot be."""
+        try:
+            end = self._stream.seek(0, os.SEEK_END)
+        except (OSError, ValueError):
+            return -1
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: end}[whence]
+        return self._at
+
+
+def _patched(data: bytes, at: int, place: int, patch: bytes) -> bytes:
+    """Return the `data` that stands at `at` with the `patch` at `place` over it."""
+    first, last = max(at, place), min(at + len(data), place + len(patch))
+    if first >= last:
+        return data
+    return data[: first - at] + patch[first - place : last - place] + data[last - at :]
 
 
 @contextlib.contextmanager
