@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.BmpImagePlugin import BmpImageFile
 
-    from grainless.picture.content import Picture
+    from grainless.picture.content import Metadata
 
 _CONVERSIONS = {
     "1": ("L", "1-bit values became 8-bit gray"),
@@ -66,9 +66,9 @@ def _decoding(path: Path) -> Iterator[None]:
         ) from error
 
 
-def write_bmp(picture: Picture, pixels: NDArray[np.uint8], path: Path) -> None:
+def write_bmp(metadata: Metadata, pixels: NDArray[np.uint8], path: Path) -> None:
     """Write pixels (height, width, 1 or 3) as a BMP; the DPI is all that it takes of the metadata."""
     from PIL import Image
 
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    image.save(path, "BMP", dpi=picture.metadata.dpi or (0, 0))
+    image.save(path, "BMP", dpi=metadata.dpi or (0, 0))

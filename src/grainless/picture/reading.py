@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LOADERS = {"png": "pngload", "jpeg": "jpegload", "tiff": "tiffload", "webp": "webpload", "avif": "heifload"}
-_DTYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
+DTYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
 _BANDS = {
     "b-w": {1, 2},
     "grey16": {1, 2},
@@ -133,7 +133,7 @@ def _check_size(path: Path, size: tuple[int, int], max_megapixels: float) -> Non
 
 def _read_bmp(header: Header) -> Picture:
     values, dpi, found = bitmap.read_bmp(header.stream, header.path)
-    pixels, alpha = _parted(values)
+    pixels, alpha = parted(values)
     return Picture(pixels, alpha, Metadata(dpi=dpi), header.name, notes=(*header.notes, *found))
 
 
@@ -154,7 +154,7 @@ def _open(
         # values over as they are.
         straight = struct.pack(findings.order + "H", 2)
         patch = None if findings.associated_at is None else (findings.associated_at, straight)
-        source = libvips.source(stream, patch)
+        source = libvips.file_source(stream, patch=patch)
         return vips.Operation.call(f"{_LOADERS[name]}_source", source, **options), source
 
 
@@ -170,7 +170,7 @@ def _check_kind(image: Any, path: Path, findings: inspection.Findings) -> None:
             expected="a single picture",
             remedy="Save the page you want as a file of its own first",
         )
-    if image.format not in _DTYPES or image.bands not in _BANDS.get(image.interpretation, ()):
+    if image.format not in DTYPES or image.bands not in _BANDS.get(image.interpretation, ()):
         raise PictureError(
             f"{path} is a picture of a kind that is not read",
             got=f"{image.bands} channels of {image.format} meant as {image.interpretation}",
@@ -206,7 +206,7 @@ def _decoded(header: Header) -> Picture:
     if name == "avif" and values.dtype == np.uint16:
         depth.expand_bits(values, _field(image, "bits-per-sample") or 16)
     check_finite(values, path)
-    pixels, alpha = _parted(values)
+    pixels, alpha = parted(values)
     associated = header.findings.associated_at is not None and alpha is not None
     if associated and alpha is not None:
         pixels = depth.unmultiplied(pixels, alpha)
@@ -240,7 +240,7 @@ def _from_cmyk(image: Any) -> Any:
 
 def _values(image: Any) -> NDArray[Any]:
     # The array stands on libvips' own memory: nothing is copied.
-    values = np.frombuffer(image.write_to_memory(), _DTYPES[image.format])
+    values = np.frombuffer(image.write_to_memory(), DTYPES[image.format])
     return values.reshape(image.height, image.width, image.bands)
 
 
@@ -255,7 +255,7 @@ def upright(values: NDArray[Any], orientation: int) -> NDArray[Any]:
     return np.ascontiguousarray(values)
 
 
-def _parted(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any] | None]:
+def parted(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any] | None]:
     if values.shape[2] in {2, 4}:
         return values[..., :-1], values[..., -1]
     return values, None
