@@ -19,14 +19,14 @@ from grainless.blend import Blend, one_blend
 from grainless.errors import InputError
 from grainless.inference import MemoryShortError, Network
 from grainless.model_file import ModelCard, read_model
-from grainless.planes import ArrayPlane, NewPlane, Plane, new_array, strips
+from grainless.planes import ArrayPlane, NewPlane, Part, Plane, new_array, strips
 from grainless.runtime import Precision, Run, Runtime, start
 from grainless.source import INTEGER_WHITE, Seeing, Source, check_array, prepare
 from grainless.tiling import Box, Tile, plan_tiles, split
 from grainless.tone import decode_srgb
 
 if TYPE_CHECKING:
-    from grainless.picture import Picture, ResultFile, StoredPicture
+    from grainless.picture import Picture, StoredPicture
 
 Progress = Callable[[int, int], None]
 """Called after each tile with the number of tiles done and the number of all."""
@@ -138,25 +138,27 @@ class Denoiser:
     def denoise_stored(
         self,
         picture: StoredPicture,
-        result: ResultFile,
         *,
         blend: Blend,
-        box: Box,
+        crop: tuple[int, int, int, int] | None = None,
         linear: bool = False,
         progress: Progress | None = None,
-    ) -> tuple[str, ...]:
-        """Write `picture` without its noise to `result`, a tile at a time; return what the user should know.
+    ) -> StoredPicture:
+        """Return a picture that lies on the disk without its noise, on the disk too.
 
-        The values are those of `denoise_picture`, which this raises the errors of too. `box` is the part that
-        is asked for, as large as `result`.
+        The values are those that `denoise_picture` gives, which this raises the errors of too.
         """
-        alpha = picture.alpha
+        pixels, alpha = picture.pixels, picture.alpha
+        box = crop_box(crop, pixels.shape)
+        clean = picture.new((box.height, box.width, pixels.shape[2]), pixels.dtype)
 
         def keep(part: Box, values: NDArray[Any]) -> None:
-            result.write(part.moved(box), values, None if alpha is None else alpha.read(part))
+            clean.write(part.moved(box), values)
 
         asked = _Asked(blend, box, Seeing(linear=linear), progress, picture.new)
-        return self._clean(picture.pixels, alpha, asked, keep)
+        notes = self._clean(pixels, alpha, asked, keep)
+        shown = None if alpha is None else Part(alpha, box)
+        return replace(picture, pixels=clean, alpha=shown, notes=(*picture.notes, *notes))
 
     def with_tile(self, tile: int) -> Denoiser:
         """Return the same model with another largest side of its tiles."""

@@ -190,6 +190,25 @@ class Channels:
         return self._plane.read(box)[..., self._channels]
 
 
+class Part:
+    """A box of a plane as a plane of its own, to be read."""
+
+    def __init__(self, plane: Plane, box: Box) -> None:
+        """Take the plane and the box in it."""
+        self._plane = plane
+        self._box = box
+        self.shape = (box.height, box.width, *plane.shape[2:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the plane."""
+        return self._plane.dtype
+
+    def read(self, box: Box) -> NDArray[Any]:
+        """Return the values in `box`, which counts from the corner of this part."""
+        return self._plane.read(box.moved(Box(-self._box.top, -self._box.left, 0, 0)))
+
+
 def on_disk(folder: Path) -> NewPlane:
     """Return what makes planes in scratch files in a folder."""
 

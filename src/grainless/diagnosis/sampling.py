@@ -61,10 +61,18 @@ def luma_of(levels: Levels) -> Levels:
     return weighted
 
 
+def windows(length: int) -> list[range]:
+    """Return the parts of a side that `sample` looks at, in their order: one of a side of up to 1024 pixels.
+
+    A picture that is put together of these along both sides gives the same sample as the whole one.
+    """
+    if length <= WINDOW * WINDOWS:
+        return [range(length)]
+    starts = (np.linspace(0, length - WINDOW, WINDOWS) // 8 * 8).astype(int).tolist()
+    return [range(start, start + WINDOW) for start in starts]
+
+
 def _read(length: int) -> NDArray[np.intp] | None:
     """Return the places along a side that are read, None for all."""
-    if length <= WINDOW * WINDOWS:
-        return None
-    starts = np.linspace(0, length - WINDOW, WINDOWS) // 8 * 8
-    places: NDArray[np.intp] = (starts[:, None] + np.arange(WINDOW)).astype(np.intp).ravel()
-    return places
+    parts = windows(length)
+    return None if len(parts) == 1 else np.concatenate([np.asarray(part) for part in parts])

@@ -3,7 +3,7 @@
 from grainless.picture.content import Metadata, Picture
 from grainless.picture.formats import EXTENSIONS, format_for, is_picture_name, losses
 from grainless.picture.reading import read_picture
-from grainless.picture.results import ResultFile, encoding_bytes
+from grainless.picture.results import encoding_bytes, write_stored
 from grainless.picture.stored import PictureFacts, StoredPicture, look_at, store_picture
 from grainless.picture.writing import write_picture
 
@@ -12,7 +12,6 @@ __all__ = [
     "Metadata",
     "Picture",
     "PictureFacts",
-    "ResultFile",
     "StoredPicture",
     "encoding_bytes",
     "format_for",
@@ -22,4 +21,5 @@ __all__ = [
     "read_picture",
     "store_picture",
     "write_picture",
+    "write_stored",
 ]

@@ -1,33 +1,35 @@
-"""Results that are written box by box, in any order, and encoded when all of them are there.
+"""Writing pictures that lie on the disk: with the bytes that `write_picture` would write of them in memory.
 
-The boxes go into an uncompressed BigTIFF without a name, which libvips reads from top to bottom while it
-encodes: so every format is written as `write_picture` does it, byte by byte the same.
+libvips encodes from top to bottom what it takes for an uncompressed BigTIFF. That file never is: its bytes are
+made of the values when they are asked for.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from grainless.picture import libvips, tags
-from grainless.picture.content import Described
 from grainless.picture.formats import format_for, losses
 from grainless.picture.writing import check_output, encode, file_form, keeps_associated, whole_file
-from grainless.planes import Channels, FilePlane, ScratchFile
 from grainless.tiling import Box
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from grainless.picture.formats import Format
+    from grainless.picture.stored import StoredPicture
 
 _LAYOUT = tags.Layout("<" if sys.byteorder == "little" else ">", big=True)
 _HEAD = 16
 _STRIP_ROWS = 8
+_BLOCK_BYTES = 2**20
 _ENCODER = 40 * 2**20
 """Bytes that an encoder takes for itself, and per row of values that it goes on with: both were measured."""
 _ENCODER_ROWS = 1200
@@ -35,79 +37,105 @@ _WHOLE_BYTES = {"webp": 15, "avif": 17, "bmp": 3}
 """Bytes per byte of the values, that encoders take which hold the whole picture; measured with RGB of 8 bits."""
 
 
-class ResultFile:
-    """A result on the disk, as large as the disk allows, and what it will be written as."""
+def write_stored(picture: StoredPicture, path: str | os.PathLike[str], *, quality: int = 95) -> tuple[str, ...]:
+    """Write a picture that lies on the disk; all else is as in `write_picture`."""
+    path = Path(path)
+    row = format_for(path)
+    check_output(path, picture.pixels.shape, quality)
+    lost = losses(picture, path)
+    with whole_file(path) as unfinished:
+        content = _Values(picture, row)
+        return (*lost, *encode(content, picture.metadata, unfinished, row=row, quality=quality))
 
-    def __init__(self, picture: Described, size: tuple[int, int], path: Path, *, quality: int = 95) -> None:
-        """Take the picture that it is the result of, its own height and width, and the name it will get.
 
-        Raises PictureError where such a picture cannot be written under that name, and OSError.
-        """
-        check_output(path, size, quality)
-        self._metadata = picture.metadata
-        self._path = path
-        self._quality = quality
-        self._row = row = format_for(path)
-        self._losses = losses(picture, path)
+def encoding_bytes(row: Format, nbytes: int, row_bytes: int) -> int:
+    """Return the bytes of memory that writing a format takes, about, of values that are on the disk.
+
+    `nbytes` are those of all values, `row_bytes` those of one row.
+    """
+    whole = int(_WHOLE_BYTES.get(row.name, 0) * nbytes)
+    return _ENCODER + _ENCODER_ROWS * row_bytes + whole
+
+
+class _Values:
+    """Values on the disk as they stand in a file of some format."""
+
+    def __init__(self, picture: StoredPicture, row: Format) -> None:
+        self._picture = picture
+        self._row = row
         self.associated = keeps_associated(picture, row)
-        one = np.zeros((1, 1, picture.pixels.shape[2]), picture.pixels.dtype)
-        form, alpha = self._form(one, None if picture.alpha is None else one[..., 0])
-        self.channels, self.dtype = form.shape[2], form.dtype
+        self._height, self._width = picture.pixels.shape[:2]
+        one, alpha = self._form(Box(0, 0, 1, 1))
+        self.channels, self.dtype = one.shape[2], one.dtype
         self._bands = self.channels + (alpha is not None)
-        self.size = size
-        self._file = ScratchFile(path.parent)
-        shape = (*size, self._bands)
-        self._at = _write_head(self._file, shape, self.dtype, alpha=alpha is not None)
-        self._plane = FilePlane(self._file, shape, self.dtype, at=self._at)
+        self.nbytes = self._height * self._width * self._bands * self.dtype.itemsize
         self._source: Any = None
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all values."""
-        height, width = self.size
-        return height * width * self._bands * self.dtype.itemsize
-
-    def write(self, box: Box, pixels: NDArray[Any], alpha: NDArray[Any] | None) -> None:
-        """Put values `(h, w, channels)` and their alpha `(h, w, 1)` at a box of the result."""
-        values, cover = self._form(pixels, None if alpha is None else alpha[..., 0])
-        self._plane.write(box, values if cover is None else np.dstack([values, cover]))
-
-    def save(self) -> tuple[str, ...]:
-        """Write the file, whole or not at all; return what was lost. Raises PictureError."""
-        with whole_file(self._path) as unfinished:
-            lost = encode(self, self._metadata, unfinished, row=self._row, quality=self._quality)
-        return (*self._losses, *lost)
-
     def pixels(self) -> NDArray[Any]:
-        """Return all values but the alpha's, in memory."""
-        return Channels(self._plane, slice(0, self.channels)).read(Box(0, 0, *self.size))
+        return self._form(Box(0, 0, self._height, self._width))[0]
 
     def image(self, vips: Any) -> Any:
-        """Return all values as an image of libvips that is read once, from top to bottom."""
-        self._source = libvips.source(self._file.read, self._at + self.nbytes)
+        file = _Tiff(self._rows, (self._height, self._width, self._bands), self.dtype, self.channels)
+        # Kept here, as the image does not keep it.
+        self._source = libvips.source(file.read, file.size)
         options = {"access": "sequential", "unlimited": True}
         image = vips.Operation.call("tiffload_source", self._source, **options).copy()
-        # What libvips tells of the scratch file must not go into the result.
+        # What libvips tells of this file must not go into the other.
         for name in ("n-pages", "bits-per-sample", "orientation", "resolution-unit"):
             image.remove(name)
         return image
 
-    def _form(
-        self, pixels: NDArray[Any], alpha: NDArray[Any] | None
-    ) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        return file_form(pixels, alpha, self._row, associated=self.associated)
+    def _form(self, box: Box) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        alpha = None if self._picture.alpha is None else self._picture.alpha.read(box)[..., 0]
+        return file_form(self._picture.pixels.read(box), alpha, self._row, associated=self.associated)
+
+    def _rows(self, top: int, bottom: int) -> bytes:
+        values, alpha = self._form(Box(top, 0, bottom, self._width))
+        return (values if alpha is None else np.dstack([values, alpha])).tobytes()
 
 
-def encoding_bytes(row: Format, facts_nbytes: int, row_bytes: int) -> int:
-    """Return the bytes of memory that writing a format takes, about, of values that are on the disk."""
-    whole = int(_WHOLE_BYTES.get(row.name, 0) * facts_nbytes)
-    return _ENCODER + _ENCODER_ROWS * row_bytes + whole
+class _Tiff:
+    """The bytes of an uncompressed BigTIFF of values that are made block by block."""
+
+    def __init__(
+        self,
+        rows: Callable[[int, int], bytes],
+        shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        channels: int,
+    ) -> None:
+        """Take what makes the bytes of rows, from one on to before another, and what they are bytes of."""
+        self._rows = rows
+        self._height = shape[0]
+        self._row = shape[1] * shape[2] * dtype.itemsize
+        self._head = _head_of(shape, dtype, alpha=channels < shape[2])
+        self._block_rows = max(_STRIP_ROWS, _BLOCK_BYTES // self._row // _STRIP_ROWS * _STRIP_ROWS)
+        self._block = (-1, b"")
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return len(self._head) + self._height * self._row
+
+    def read(self, at: int, size: int) -> bytes:
+        """Return up to `size` bytes from `at` on: fewer at the end of the file alone."""
+        parts = []
+        while size > 0 and at < self.size:
+            part = self._head[at : at + size] or self._values(at - len(self._head), size)
+            parts.append(part)
+            at, size = at + len(part), size - len(part)
+        return b"".join(parts)
+
+    def _values(self, at: int, size: int) -> bytes:
+        number, inside = divmod(at, self._block_rows * self._row)
+        if self._block[0] != number:
+            top = number * self._block_rows
+            self._block = number, self._rows(top, min(top + self._block_rows, self._height))
+        return self._block[1][inside : inside + size]
 
 
-def _write_head(
-    file: ScratchFile, shape: tuple[int, int, int], dtype: np.dtype[Any], *, alpha: bool
-) -> int:
-    """Write the head of an uncompressed BigTIFF of these values; return where they begin."""
+def _head_of(shape: tuple[int, int, int], dtype: np.dtype[Any], *, alpha: bool) -> bytes:
+    """Return the head of an uncompressed BigTIFF, behind which its values begin."""
     height, width, bands = shape
     row = width * bands * dtype.itemsize
     tops = np.arange(0, height, _STRIP_ROWS)
@@ -131,10 +159,8 @@ def _write_head(
         return tags.encode_directory(_LAYOUT, values, at=_HEAD)
 
     mark = b"II" if _LAYOUT.order == "<" else b"MM"
-    file.write(0, mark + struct.pack(_LAYOUT.order + "HHHQ", 43, 8, 0, _HEAD))
-    at = _HEAD + len(directory(0))
-    file.write(_HEAD, directory(at))
-    return at
+    begin = mark + struct.pack(_LAYOUT.order + "HHHQ", 43, 8, 0, _HEAD)
+    return begin + directory(_HEAD + len(directory(0)))
 
 
 def _value(kind: int, numbers: list[int]) -> tags.Value:
