@@ -53,7 +53,8 @@ def sample(pixels: NDArray[Any], alpha: NDArray[Any] | None = None) -> Sample:
 def to_levels(pixels: NDArray[Any]) -> Levels:
     """Return uint8, uint16 or float pixels on the scale from 0 to 255; floats outside [0, 1] are clipped."""
     if pixels.dtype.kind == "f":
-        return np.clip(pixels, 0, 1).astype(np.float32) * np.float32(255)
+        unit: Levels = np.clip(pixels, 0, 1).astype(np.float32)
+        return unit * np.float32(255)
     levels: Levels = pixels.astype(np.float32) * np.float32(255 / np.iinfo(pixels.dtype).max)
     return levels
 

@@ -61,6 +61,8 @@ class Evidence:
 
     shift: tuple[float, ...]
     """By how many levels of 255 each channel became darker, in values of middle brightness."""
+    removed: float = 0.0
+    """Root mean square of what was removed, in levels."""
     noise: float = 0.0
     """Standard deviation of the noise that can have been there, in levels of the luma, without impulses."""
     gain: float | None = None
@@ -116,8 +118,9 @@ def gather(before: Levels, after: Levels, visible: NDArray[np.bool_]) -> Evidenc
         hit = impulses.hit & (np.abs(before - after) > _IMPULSE)
     rest = np.where(hit, after, before)
     blocks = _cut(luma_of(rest), luma_of(after), visible)
+    whole = float(np.sqrt(np.mean((before - after)[visible] ** 2))) if visible.any() else 0.0
     if len(blocks.noisy) < FEWEST_BLOCKS:
-        return Evidence(shift=(0.0,) * before.shape[2])
+        return Evidence((0.0,) * before.shape[2], whole)
     flats = _flat_rows(blocks)
     expected = _expect(blocks, flats)
     # Their differences are noise and nothing else.
@@ -128,7 +131,7 @@ def gather(before: Levels, after: Levels, visible: NDArray[np.bool_]) -> Evidenc
     shift = _shift(rest, after, visible & ~extreme.any(axis=2), _by_light(blocks, expected))
     gain, share = _gain(blocks, expected, budget, spikes - _colour(shift))
     noise = float(np.sqrt(_over_bands(expected.noise)))
-    return Evidence(shift, noise, gain, share, _alike(blocks))
+    return Evidence(shift, whole, noise, gain, share, _alike(blocks))
 
 
 def _cut(noisy: Levels, left: Levels, visible: NDArray[np.bool_]) -> _Blocks:
@@ -175,7 +178,8 @@ def _expect(blocks: _Blocks, flats: list[NDArray[np.intp]]) -> _Expected:
         bands = np.array([whole[band].mean() for band in _BANDS])
         levels = [_median_square(cosines[flat])[_FINE].mean() for flat in flats]
         level: Values = np.interp(light, knots, levels)[:, None]
-        return level * bands / max(whole[_FINE].mean(), 1e-9)
+        mean: Values = level * bands / max(whole[_FINE].mean(), 1e-9)
+        return mean
 
     noise, removed, left = (curve(part) for part in (blocks.noisy, blocks.removed, blocks.left))
     return _Expected(noise, np.clip((noise + removed - left) / 2, 0, noise))

@@ -41,15 +41,21 @@ class Tally:
             self.broken += int(np.count_nonzero(bad if visible is None else bad & visible[..., None]))
         old, new = (to_levels(part[::_STEP, ::_STEP]) for part in (before, after))
         inner = (old > _EXTREME) & (old < 255 - _EXTREME)
+        shown = np.ones(inner.shape, dtype=bool)
         if visible is not None:
-            inner &= visible[::_STEP, ::_STEP, None]
-        counts, off, left = (_block_sums(part) for part in (inner, (old - new) * inner, new * inner))
-        told = counts >= _FEWEST * _block_sums(np.ones(inner.shape, bool))
-        means = np.where(told, np.abs(off) / np.maximum(counts, 1), 0)
-        moved = (means > _MOVED).any(axis=2)
+            shown &= visible[::_STEP, ::_STEP, None]
+        inner &= shown
+        counts, wholes = _block_sums(inner), _block_sums(shown)
+        told = counts >= np.maximum(_FEWEST * wholes, 1)
+        # Clipping moves the mean of the values that it left, impulses that of all: neither moves both so far.
+        moves = [
+            np.abs(_block_sums((old - new) * part)) / np.maximum(count, 1)
+            for part, count in ((inner, counts), (shown, wholes))
+        ]
+        moved = (told & (np.minimum(*moves) > _MOVED)).any(axis=2)
         self.blocks += int(told.any(axis=2).sum())
         self.moved += int(moved.sum())
-        dark = (left / np.maximum(counts, 1)).max(axis=2) <= _EXTREME
+        dark = (_block_sums(new * shown) / np.maximum(wholes, 1)).max(axis=2) <= _EXTREME
         self.black += int((moved & dark).sum())
 
 

@@ -23,6 +23,8 @@ WINDOW, WINDOWS = 128, 4
 """Side of the windows that are kept, and how many along a side: 512 x 512 pixels of a larger picture."""
 _THRESHOLDS = Path(__file__).parent / "thresholds.json"
 _MOST_DECIBELS = 40.0
+_LEAST = 0.25
+"""Root mean square, in levels, of a change that is too small to do harm."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,8 @@ def compare(
 
 def judge(evidence: Evidence, limits: Thresholds) -> str:
     """Say why a result is worse; nothing if it is not."""
+    if evidence.removed < _LEAST:
+        return ""
     allowed = limits.shift + limits.shift_noise * evidence.noise
     if max(abs(value) for value in evidence.shift) > allowed:
         kind = "brightness" if np.ptp(evidence.shift) < allowed else "colours"
