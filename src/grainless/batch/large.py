@@ -10,7 +10,7 @@ from pathlib import Path
 from grainless.batch.pipeline import check_disk
 from grainless.budget import Budget
 from grainless.denoiser import Denoiser
-from grainless.diagnosis import windows
+from grainless.diagnosis import spans
 from grainless.errors import PictureError
 from grainless.memory import free_memory, megabytes
 from grainless.picture import (
@@ -50,7 +50,7 @@ class Large:
     def sampled(self) -> Picture:
         """Return what a diagnosis looks at, as a picture that has the same diagnosis."""
         rows, columns = self.picture.pixels.shape[:2]
-        return self.picture.boxes(windows(rows), windows(columns))
+        return self.picture.boxes(spans(rows), spans(columns))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,9 +10,10 @@ from grainless.atomic import replace_file
 from grainless.batch.journal import Settings
 from grainless.batch.outcomes import Tick
 from grainless.batch.plans import Job
+from grainless.batch.removal import Removal, Shown, cropped, show_removed, why_worse
 from grainless.denoiser import Denoiser
 from grainless.diagnosis import ADVISED, diagnose_picture
-from grainless.errors import ModelError, PictureError
+from grainless.errors import BrokenAnswerError, ModelError, PictureError
 from grainless.model_file import find_model
 from grainless.noise import corrupt, parse_noise, seed_for
 from grainless.picture import EXTENSIONS, Picture, losses, read_picture, write_picture
@@ -61,10 +62,10 @@ def _make_folder(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class _PassedThrough:
-    """A clean picture whose file is copied, so that nothing at all changes."""
+    """A picture whose file is copied, so that nothing at all changes."""
 
     picture: Picture
-    reason: str
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,8 @@ class Denoising(_PictureWork):
     """Name or file, one that the workers of a cluster can see too; AUTO goes by each picture's diagnosis."""
     strength: float | None = None
     """None: 1, or what the diagnosis advises."""
+    removal: Removal = field(default_factory=Removal)
+    """Of luma, of chroma and where; whether the guard looks at the result."""
     crop: tuple[int, int, int, int] | None = None
     linear: bool = False
     threads: int | None = None
@@ -91,6 +94,7 @@ class Denoising(_PictureWork):
             "command": "denoise",
             "model": f"{AUTO}, {name}" if self.auto else name,
             "strength": "advised" if self.auto and self.strength is None else self._strength(),
+            **self.removal.settings(),
             "crop": None if self.crop is None else list(self.crop),
             "linear": self.linear,
             "quality": self.quality,
@@ -104,52 +108,78 @@ class Denoising(_PictureWork):
         # A name is looked up there: the package may lie elsewhere.
         named = self.auto or str(self.model) == file.stem
         model = self.model if named else file.absolute()
-        return replace(self, model=model, checksum=self._denoiser().card.checksum)
+        checksum = self._denoiser().card.checksum
+        return replace(self, model=model, removal=self.removal.pinned(), checksum=checksum)
 
     @property
     def auto(self) -> bool:
         """Whether the diagnosis of each picture decides."""
         return str(self.model) == AUTO
 
-    def size(self, value: Picture | _PassedThrough) -> tuple[int, int]:
-        """Return pixels and bytes of a picture, or of one that is passed through."""
+    def size(self, value: Picture | _PassedThrough | Shown) -> tuple[int, int]:
+        """Return pixels and bytes of a picture, or of what `compute` made of it."""
+        if isinstance(value, Shown):
+            pixels, nbytes = self.size(value.result)
+            return pixels, nbytes + value.removed.nbytes
         return super().size(value.picture if isinstance(value, _PassedThrough) else value)
 
-    def compute(self, value: Picture, job: Job, tick: Tick) -> Picture | _PassedThrough:
-        """Return the clean picture, or what says that it was clean before."""
+    def compute(self, value: Picture, job: Job, tick: Tick) -> Picture | _PassedThrough | Shown:
+        """Return the clean picture, or what says that it was clean before or would have become worse."""
         if not self.auto:
-            return self._cleaned(value, self._strength(), tick)
+            return self._guarded(value, job, self._strength(), tick)
         told = diagnose_picture(value, file=job.source, linear=self.linear)
-        if told.model is not None:
-            clean = self._cleaned(value, told.strength if self.strength is None else self.strength, tick)
-            return replace(clean, notes=(f"{told.in_short()}: model {told.model}", *clean.notes))
-        said = f"passed through unchanged: {told.in_short()}"
-        if self._is_copy(value, job):
-            return _PassedThrough(value, said)
-        same = self._cleaned(value, 0.0, tick)
-        return replace(same, notes=(said, *same.notes))
+        if told.model is None:
+            return self._unchanged(value, job, f"passed through unchanged: {told.in_short()}")
+        strength = told.strength if self.strength is None else self.strength
+        noted = replace(value, notes=(f"{told.in_short()}: model {told.model}", *value.notes))
+        return self._guarded(noted, job, strength, tick)
 
-    def write(self, value: Picture | _PassedThrough, job: Job) -> tuple[str, ...]:
+    def write(self, value: Picture | _PassedThrough | Shown, job: Job) -> tuple[str, ...]:
         """Encode a result, or copy the file that is one already; say what was done, converted and lost."""
+        _make_folder(job.target.parent)
+        if isinstance(value, Shown):
+            # The result last: it is what the journal goes by.
+            said = value.write(job)
+            return (*self.write(value.result, job), said)
         if not isinstance(value, _PassedThrough):
             return super().write(value, job)
-        _make_folder(job.target.parent)
         replace_file(job.target, job.source.read_bytes())
-        return (value.reason,)
+        return value.notes
+
+    def _guarded(
+        self, picture: Picture, job: Job, strength: float, tick: Tick
+    ) -> Picture | _PassedThrough | Shown:
+        """Return the clean picture, or the original where that is worse; with what was removed if wanted."""
+        result: Picture | _PassedThrough
+        try:
+            clean = self._cleaned(picture, strength, tick)
+        except BrokenAnswerError as error:
+            if not self.removal.guard:
+                raise
+            return self._unchanged(picture, job, f"kept the original: {error}")
+        before = cropped(picture, self.crop)
+        reason = why_worse(before, clean, linear=self.linear) if self.removal.guard else ""
+        result = self._unchanged(picture, job, f"kept the original: {reason}") if reason else clean
+        if not self.removal.show:
+            return result
+        return Shown(result, show_removed(before.pixels, clean.pixels, linear=self.linear))
+
+    def _unchanged(self, picture: Picture, job: Job, said: str) -> Picture | _PassedThrough:
+        """Return what leaves a picture as it is: its file, where that is what would be written."""
+        same_format = EXTENSIONS.get(job.target.suffix.lower()) == picture.format
+        if same_format and self.crop is None and not self.linear:
+            return _PassedThrough(picture, (said,))
+        same = self._cleaned(picture, 0.0, lambda share: None)
+        return replace(same, notes=(said, *same.notes))
 
     def _cleaned(self, picture: Picture, strength: float, tick: Tick) -> Picture:
         return self._denoiser().denoise_picture(
             picture,
-            strength=strength,
+            blend=self.removal.blend(strength),
             crop=self.crop,
             linear=self.linear,
             progress=lambda done, total: tick(done / total),
         )
-
-    def _is_copy(self, picture: Picture, job: Job) -> bool:
-        """Return whether the file itself is what would be written of it unchanged."""
-        same_format = EXTENSIONS.get(job.target.suffix.lower()) == picture.format
-        return same_format and self.crop is None and not self.linear
 
     def _strength(self) -> float:
         return 1.0 if self.strength is None else self.strength

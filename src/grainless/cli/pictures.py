@@ -64,6 +64,29 @@ def denoise(
             show_default="1; auto takes less where the picture may be clean",
         ),
     ] = None,
+    luma: Annotated[
+        float, typer.Option(min=0, max=1, help="How much of the noise in brightness is removed, 0 to 1.")
+    ] = 1.0,
+    chroma: Annotated[
+        float, typer.Option(min=0, max=1, help="How much of the noise in colours is removed, 0 to 1.")
+    ] = 1.0,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A gray picture as large as the input: white is cleaned, black is left as it is.",
+        ),
+    ] = None,
+    show_removed: Annotated[
+        bool,
+        typer.Option(
+            "--show-removed", help="Also write what was removed, 4 times as strong, as NAME.removed.png."
+        ),
+    ] = False,
+    guard: Annotated[
+        bool,
+        typer.Option("--guard/--no-guard", help="Keep the original where the result is worse, and say why."),
+    ] = True,
     recursive: Recursive = True,
     overwrite: Overwrite = False,
     crop: Annotated[
@@ -99,7 +122,8 @@ def denoise(
 ) -> None:
     """Take the noise out of pictures; those that are clean already are passed through unchanged.
 
-    Depth, alpha, colour profile and metadata are kept; what an output format cannot hold is said.
+    Depth, alpha, colour profile and metadata are kept; what an output format cannot hold is said. Each
+    result is looked at: where it is worse than the picture, the original is kept, and that is said.
 
     One file that fails does not stop the others. An output that exists stays, unless --overwrite. After any
     stop the same command goes on where it was.
@@ -108,10 +132,14 @@ def denoise(
     box = parse_crop(crop)
 
     from grainless.batch.pictures import Denoising
+    from grainless.batch.removal import Removal, check_places_of_removed
 
+    if show_removed:
+        check_places_of_removed(planned, overwrite=overwrite)
     work = Denoising(
         model=model,
         strength=strength,
+        removal=Removal(luma=luma, chroma=chroma, mask=mask, guard=guard, show=show_removed),
         crop=box,
         linear=linear,
         quality=quality,
