@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest

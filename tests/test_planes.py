@@ -1,4 +1,4 @@
-"""Planes: boxes come back the same from an array and from a file, and windows beyond the border as numpy pads."""
+"""Planes: boxes come back the same from an array and a file, and windows beyond the border as numpy pads."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grainless.planes import ArrayPlane, cut
-from grainless.tiling import Box, Tile, overhead, plan_tiles, round_up, split
+from grainless.tiling import Box, Tile, overhead, plan_tiles, round_up
 
 
 def box_sum(values):

@@ -164,9 +164,7 @@ class Denoiser:
         """Return the same model with another largest side of its tiles."""
         return Denoiser(self.card, self.network.run, name=self.network.name, tile=tile)
 
-    def _clean(
-        self, pixels: Plane, alpha: Plane | None, asked: _Asked, keep: Keep
-    ) -> tuple[str, ...]:
+    def _clean(self, pixels: Plane, alpha: Plane | None, asked: _Asked, keep: Keep) -> tuple[str, ...]:
         """Hand each part of what is asked for of the cleaned picture to `keep`; return notes."""
         if asked.seeing.linear and pixels.dtype.name in INTEGER_WHITE:
             raise InputError(
@@ -257,9 +255,7 @@ class _TileWork:
         if not np.any(blend.weight(part)):
             return noisy
         clean = self._network.answer(source.window(tile.window), source.levels)
-        result = _from_unit(
-            clean[part.slices(tile.window)], noisy, blend, part=part, seeing=source.seeing
-        )
+        result = _from_unit(clean[part.slices(tile.window)], noisy, blend, part=part, seeing=source.seeing)
         hidden = source.hidden(part)
         if hidden is not None:
             np.copyto(result, noisy, where=hidden)

@@ -218,11 +218,14 @@ def on_disk(folder: Path) -> NewPlane:
     return new
 
 
-def strips(plane: Plane) -> Iterator[Box]:
-    """Cut a plane into boxes of its full width, from top to bottom, of an even number of rows and some MB."""
+def strips(plane: Plane, *, multiple: int = 2) -> Iterator[Box]:
+    """Cut a plane into boxes of its full width and some MB, from top to bottom.
+
+    They have a multiple of so many rows, but for the last.
+    """
     height, width, *rest = plane.shape
     row = width * int(np.prod(rest)) * plane.dtype.itemsize
-    rows = max(2, _STRIP_BYTES // row // 2 * 2)
+    rows = max(1, _STRIP_BYTES // row // multiple) * multiple
     for top in range(0, height, rows):
         yield Box(top, 0, min(top + rows, height), width)
 

@@ -1,4 +1,4 @@
-"""A picture as tiles of it go into a network: float32, hidden pixels filled, the whole picture's levels known.
+"""A picture as tiles of it go into a network: float32, hidden pixels filled, the levels of the whole known.
 
 Pictures keep their own dtype; `to_unit` here and what turns the answer back in `denoiser` are the only places
 where values are converted.

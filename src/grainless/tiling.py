@@ -95,7 +95,7 @@ def plan_tiles(height: int, width: int, *, tile: int, halo: int, stride: int) ->
 
 
 def split(whole: Tile, *, tile: int, halo: int, stride: int) -> list[Tile]:
-    """Return smaller tiles that cover the output of `whole`, as exact as it is; options as in `plan_tiles`."""
+    """Return smaller tiles that cover the output of `whole`, as exact as it; options as in `plan_tiles`."""
     halo = round_up(halo, stride)
     output, window = whole.output, whole.window
     side = max(tile // stride, 1) * stride

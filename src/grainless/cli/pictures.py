@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from grainless.batch import RunOptions, plan
+from grainless.batch import Pipeline, RunOptions, plan
 from grainless.cli.batches import Shown, run_files, show_preview
 from grainless.errors import InputError
+from grainless.memory import parse_size
 
 
 class Runtime(enum.StrEnum):
@@ -96,7 +97,20 @@ def denoise(
         bool, typer.Option("--linear", help="Float pictures hold linear light, not sRGB values.")
     ] = False,
     quality: Quality = 95,
-    max_megapixels: MaxMegapixels = 500.0,
+    max_megapixels: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Refuse pictures larger than this.", show_default="500 if held in memory, else none"
+        ),
+    ] = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Never use more memory than this, as 1GB: pictures are worked on from the disk, one by one.",
+            show_default="from the disk if they are large beside the free memory",
+        ),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Processor threads.", show_default="all cores")
     ] = None,
@@ -144,11 +158,20 @@ def denoise(
         linear=linear,
         quality=quality,
         max_megapixels=max_megapixels,
+        max_memory=None if max_memory is None else parse_size(max_memory),
         threads=threads,
         runtime=runtime.value,
         precision=precision.value,
     )
     options = RunOptions(overwrite=overwrite, retry_failed=retry_failed)
+    if work.max_memory is not None:
+        if dask is not None:
+            raise InputError(
+                "A limit of memory cannot be promised on a cluster",
+                got="--max-memory and --dask",
+                remedy="Leave out one of them; workers have a limit of their own, --memory-limit",
+            )
+        options = replace(options, executor=Pipeline(work, bytes_in_hand=1))
     if dask is not None:
         from grainless.batch.cluster import on_cluster
 

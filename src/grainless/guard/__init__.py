@@ -8,6 +8,7 @@ A `Guard` takes a picture part by part, so that none needs to be in memory whole
 is told and how often it is right.
 """
 
+from grainless.guard.tally import SIDE
 from grainless.guard.verdict import Guard, Verdict, compare
 
-__all__ = ["Guard", "Verdict", "compare"]
+__all__ = ["SIDE", "Guard", "Verdict", "compare"]

@@ -112,6 +112,11 @@ class Picture:
                 expected=f"{dtype} {shape[:2]}",
             )
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all values."""
+        return self.pixels.nbytes + (0 if self.alpha is None else self.alpha.nbytes)
+
     def with_pixels(self, pixels: NDArray[Any]) -> Picture:
         """Return the same picture with other pixels of the same height, width and dtype."""
         return dataclasses.replace(self, pixels=pixels)

@@ -133,13 +133,11 @@ def _check_size(path: Path, size: tuple[int, int], max_megapixels: float) -> Non
 
 def _read_bmp(header: Header) -> Picture:
     values, dpi, found = bitmap.read_bmp(header.stream, header.path)
-    pixels, alpha = parted(values)
+    pixels, alpha = _parted(values)
     return Picture(pixels, alpha, Metadata(dpi=dpi), header.name, notes=(*header.notes, *found))
 
 
-def _open(
-    stream: BinaryIO, path: Path, name: str, findings: inspection.Findings
-) -> tuple[Any, Any]:
+def _open(stream: BinaryIO, path: Path, name: str, findings: inspection.Findings) -> tuple[Any, Any]:
     """Read a file's header and return its image and its source; the pixels are decoded later, downwards."""
     # "error" also covers files that are cut off, which are else decoded without a word.
     options: dict[str, Any] = {"access": "sequential", "fail_on": "error", "revalidate": True}
@@ -206,7 +204,7 @@ def _decoded(header: Header) -> Picture:
     if name == "avif" and values.dtype == np.uint16:
         depth.expand_bits(values, _field(image, "bits-per-sample") or 16)
     check_finite(values, path)
-    pixels, alpha = parted(values)
+    pixels, alpha = _parted(values)
     associated = header.findings.associated_at is not None and alpha is not None
     if associated and alpha is not None:
         pixels = depth.unmultiplied(pixels, alpha)
@@ -255,7 +253,7 @@ def upright(values: NDArray[Any], orientation: int) -> NDArray[Any]:
     return np.ascontiguousarray(values)
 
 
-def parted(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any] | None]:
+def _parted(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any] | None]:
     if values.shape[2] in {2, 4}:
         return values[..., :-1], values[..., -1]
     return values, None

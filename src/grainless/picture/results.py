@@ -1,7 +1,7 @@
 """Writing pictures that lie on the disk: with the bytes that `write_picture` would write of them in memory.
 
-libvips encodes from top to bottom what it takes for an uncompressed BigTIFF. That file never is: its bytes are
-made of the values when they are asked for.
+libvips encodes from top to bottom what it takes for an uncompressed BigTIFF. That file is nowhere: its bytes
+are made of the values when they are asked for.
 """
 
 from __future__ import annotations
@@ -34,10 +34,12 @@ _ENCODER = 40 * 2**20
 """Bytes that an encoder takes for itself, and per row of values that it goes on with: both were measured."""
 _ENCODER_ROWS = 1200
 _WHOLE_BYTES = {"webp": 15, "avif": 17, "bmp": 3}
-"""Bytes per byte of the values, that encoders take which hold the whole picture; measured with RGB of 8 bits."""
+"""Bytes per byte of values that encoders take which hold the whole picture; measured with 8-bit RGB."""
 
 
-def write_stored(picture: StoredPicture, path: str | os.PathLike[str], *, quality: int = 95) -> tuple[str, ...]:
+def write_stored(
+    picture: StoredPicture, path: str | os.PathLike[str], *, quality: int = 95
+) -> tuple[str, ...]:
     """Write a picture that lies on the disk; all else is as in `write_picture`."""
     path = Path(path)
     row = format_for(path)

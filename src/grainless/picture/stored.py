@@ -42,7 +42,7 @@ _DECODER_ROWS = 1200
 _HELD_ROWS = 3
 """So often a decoder of TIFF has the rows of a tile or of a strip in memory."""
 _WHOLE_BYTES = {"png": 1.1, "jpeg": 2.2, "webp": 4.7, "avif": 9.5, "bmp": 4.0}
-"""Bytes per byte of the values, that decoders take which hold the whole picture; measured with RGB of 8 bits."""
+"""Bytes per byte of values that decoders take which hold the whole picture; measured with 8-bit RGB."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,13 @@ class StoredPicture:
             return np.concatenate([np.concatenate(band, axis=1) for band in bands])
 
         alpha = None if self.alpha is None else read(self.alpha)[..., 0]
-        return Picture(read(self.pixels), alpha, self.metadata, self.format, self.associated_alpha, self.notes)
+        return Picture(
+            read(self.pixels), alpha, self.metadata, self.format, self.associated_alpha, self.notes
+        )
+
+
+AnyPicture = Picture | StoredPicture
+"""A picture, wherever its values are."""
 
 
 def look_at(path: str | os.PathLike[str], *, max_megapixels: float = np.inf) -> PictureFacts:

@@ -169,9 +169,7 @@ def _settle(path: Path) -> None:
         os.fsync(stream.fileno())
 
 
-def encode(
-    content: Content, metadata: Metadata, path: Path, *, row: Format, quality: int
-) -> tuple[str, ...]:
+def encode(content: Content, metadata: Metadata, path: Path, *, row: Format, quality: int) -> tuple[str, ...]:
     """Write a file under its temporary name; return the losses that only show while writing.
 
     Raises OSError.
