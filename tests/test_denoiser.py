@@ -338,7 +338,7 @@ def test_tiled_equals_whole(folder, height, width, tile):
         tiny_models.pyramid_model(path)
     whole = Denoiser.load(path, threads=1)
     pixels = np.random.default_rng(height * 61 + width).random((height, width, 3)).astype(np.float32)
-    tiled = Denoiser(whole.card, whole._run, name="tiled", tile=tile)
+    tiled = Denoiser(whole.card, whole.network.run, name="tiled", tile=tile)
     np.testing.assert_allclose(tiled(pixels), whole(pixels), atol=1e-6)
 
 
@@ -348,7 +348,7 @@ def test_tiles_differ_with_a_halo_cut_by_one_stride(folder, rng):
     # Radius 5 at stride 2 makes a halo of 6; the worst pixel of a tile needs 5.
     assert whole.card.halo == 6
     short = whole.card.model_copy(update={"receptive_radius": 4})
-    cut = Denoiser(short, whole._run, name="cut", tile=16)
+    cut = Denoiser(short, whole.network.run, name="cut", tile=16)
     assert np.abs(cut(pixels) - whole(pixels)).max() > 1e-4
 
 

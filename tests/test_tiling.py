@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grainless.tiling import Box, HiddenFill, Tile, cut, overhead, plan_tiles, round_up
+from grainless.planes import ArrayPlane, cut
+from grainless.tiling import Box, Tile, overhead, plan_tiles, round_up
 
 
 def box_sum(values):
@@ -32,13 +33,13 @@ def pyramid_network(values, stride):
 def run_whole(picture, stride):
     height, width = picture.shape
     window = Box(0, 0, round_up(height, stride), round_up(width, stride))
-    return pyramid_network(cut(picture, window), stride)[:height, :width]
+    return pyramid_network(cut(ArrayPlane(picture), window), stride)[:height, :width]
 
 
 def run_tiled(picture, stride, *, tile, halo):
     out = np.full_like(picture, -1)
     for part in plan_tiles(*picture.shape, tile=tile, halo=halo, stride=stride):
-        answer = pyramid_network(cut(picture, part.window), stride)
+        answer = pyramid_network(cut(ArrayPlane(picture), part.window), stride)
         out[part.output.slices(Box(0, 0, 0, 0))] = answer[part.output.slices(part.window)]
     return out
 
@@ -115,23 +116,6 @@ def test_overhead_counts_windows_and_pixels():
     assert overhead(halved) == pytest.approx(48 / 32)
 
 
-@settings(deadline=None, max_examples=50)
-@given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 9), st.integers(0, 9))
-def test_cut_pads_as_numpy_does(height, width, below, right):
-    values = np.arange(height * width * 2).reshape(height, width, 2)
-    got = cut(values, Box(0, 0, height + below, width + right))
-    rows = np.pad(values, ((0, below), (0, 0), (0, 0)), mode="reflect" if below < height else "edge")
-    want = np.pad(rows, ((0, 0), (0, right), (0, 0)), mode="reflect" if right < width else "edge")
-    np.testing.assert_array_equal(got, want)
-
-
-def test_cut_inside_is_a_view_and_padding_ignores_the_window(rng):
-    values = rng.integers(0, 9, (30, 30, 3))
-    assert np.shares_memory(cut(values, Box(2, 3, 20, 30)), values)
-    whole = cut(values, Box(0, 0, 32, 32))
-    np.testing.assert_array_equal(cut(values, Box(28, 28, 32, 32)), whole[28:, 28:])
-
-
 def test_boxes_meet():
     box = Box(0, 0, 10, 20)
     assert box.meet(Box(5, 15, 30, 30)) == Box(5, 15, 10, 20)
@@ -142,71 +126,3 @@ def test_boxes_meet():
 @pytest.mark.parametrize(("value", "multiple", "want"), [(0, 8, 0), (1, 8, 8), (96, 8, 96), (97, 8, 104)])
 def test_round_up(value, multiple, want):
     assert round_up(value, multiple) == want
-
-
-def whole_box(picture):
-    return Box(0, 0, *picture.shape[:2])
-
-
-@settings(deadline=None, max_examples=50)
-@given(
-    st.integers(1, 40),
-    st.integers(1, 40),
-    st.sampled_from(["u1", "u2", "f4", "f8"]),
-    st.integers(0, 2**32 - 1),
-)
-def test_fill_depends_on_visible_pixels_only(height, width, kind, seed):
-    rng = np.random.default_rng(seed)
-    picture = (rng.random((height, width, 3)) * (255 if kind[0] == "u" else 1)).astype(kind)
-    hidden = rng.random((height, width)) < rng.random()
-    hidden[rng.integers(height), rng.integers(width)] = False
-    other = picture.copy()
-    other[hidden] = 255 if kind[0] == "u" else np.nan
-    window = Box(0, 0, round_up(height, 8), round_up(width, 8))
-    filled = HiddenFill(picture, hidden).apply(cut(picture, window), window)
-    again = HiddenFill(other, hidden).apply(cut(other, window), window)
-    assert filled.dtype == picture.dtype
-    np.testing.assert_array_equal(filled, again)
-    inside = filled[:height, :width]
-    np.testing.assert_array_equal(inside[~hidden], picture[~hidden])
-    visible = picture[~hidden].astype(float)
-    # A mean lies between what it is the mean of, but for the rounding of single precision.
-    assert inside.min() >= visible.min() - 1e-6
-    assert inside.max() <= visible.max() + 1e-6
-
-
-def test_fill_takes_the_nearest_colours(rng):
-    picture = np.zeros((64, 64, 3), np.uint8)
-    picture[:, :32], picture[:, 32:] = (200, 10, 10), (10, 10, 200)
-    hidden = np.zeros((64, 64), bool)
-    hidden[8:24, 8:24] = hidden[40:56, 40:56] = True
-    filled = HiddenFill(np.where(hidden[..., None], 77, picture).astype(np.uint8), hidden).apply(
-        picture, whole_box(picture)
-    )
-    np.testing.assert_array_equal(filled, picture)
-
-
-def test_fill_of_one_visible_pixel_reaches_everywhere():
-    picture = np.full((37, 301, 1), 9, np.uint16)
-    picture[20, 250] = 4321
-    hidden = np.ones((37, 301), bool)
-    hidden[20, 250] = False
-    filled = HiddenFill(picture, hidden).apply(picture, whole_box(picture))
-    assert (filled == 4321).all()
-
-
-def test_fill_of_a_window_is_the_window_of_the_fill(rng):
-    picture = rng.random((50, 60, 3)).astype(np.float32)
-    fill = HiddenFill(picture, rng.random((50, 60)) < 0.7)
-    whole = fill.apply(picture, whole_box(picture))
-    window = Box(16, 24, 48, 56)
-    np.testing.assert_array_equal(fill.apply(cut(picture, window), window), whole[16:48, 24:56])
-
-
-def test_fill_beyond_blocks_of_rows(rng):
-    # Taller than the block of rows that the fill works on at a time, at several levels.
-    picture = np.broadcast_to(np.linspace(0, 1, 2100, dtype=np.float32)[:, None, None], (2100, 3, 1)).copy()
-    hidden = np.ones((2100, 3), bool)
-    hidden[::40] = False
-    filled = HiddenFill(picture, hidden).apply(picture, whole_box(picture))
-    assert np.abs(filled - picture).max() < 64 / 2100

@@ -114,7 +114,7 @@ def test_tiled_equals_whole(bundled, rng):
     height, width = 4 * tile - 3, 5 * tile - 5
     assert len(plan_tiles(height, width, tile=tile, halo=card.halo, stride=card.stride)) >= 16
     pixels = noisy_picture(rng, height, width)
-    tiled = Denoiser(card, bundled._run, name="bundled", tile=tile)(pixels)
+    tiled = Denoiser(card, bundled.network.run, name="bundled", tile=tile)(pixels)
     assert np.abs(tiled - bundled(pixels)).max() <= 1e-5
 
 
@@ -133,7 +133,7 @@ def test_tiles_need_the_whole_halo(bundled, rng, axis, cut_by_strides):
     def answer(seen):
         window = np.moveaxis(np.moveaxis(pixels, axis, 0)[:seen], 0, axis)
         batch = np.ascontiguousarray(window.transpose(2, 0, 1)[None])
-        clean = bundled._run({"picture": batch, "levels": np.array([[0, 1]], np.float32)})
+        clean = bundled.network.run({"picture": batch, "levels": np.array([[0, 1]], np.float32)})
         return np.moveaxis(clean[0].transpose(1, 2, 0), axis, 0)[:tile]
 
     tiled = answer(tile + card.halo - cut_by_strides * card.stride)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import shutil
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 TEMPORARY = ".grainless-"
 """How the names of files begin that are being written; they end in `.part`."""
@@ -17,14 +20,25 @@ def replace_file(path: Path, data: bytes) -> None:
     Missing folders are made, and what stood at `path` is replaced; pipes and devices are written into. Raises
     OSError, and then leaves nothing.
     """
+    _replace(path, io.BytesIO(data))
+
+
+def copy_file(source: Path, path: Path) -> None:
+    """Copy a file of any size to `path`, as `replace_file` writes one. Raises OSError."""
+    with source.open("rb") as stream:
+        _replace(path, stream)
+
+
+def _replace(path: Path, source: BinaryIO) -> None:
     if path.exists() and not path.is_file() and not path.is_dir():
-        path.write_bytes(data)
+        with path.open("wb") as device:
+            shutil.copyfileobj(source, device)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY, suffix=".part")
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
+            shutil.copyfileobj(source, stream)
             stream.flush()
             os.fsync(stream.fileno())
         # mkstemp keeps the file to its owner; this one is as readable as any other new file.

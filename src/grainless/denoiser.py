@@ -1,13 +1,12 @@
 """Takes the noise out of a picture: a model, a runtime, and the tiles between them.
 
-Pictures keep their own dtype; only tiles become float32 in [0, 1], and the two functions `_to_unit` and
-`_from_unit` are the only place where values are converted.
+Pictures keep their own dtype; only tiles become float32 in [0, 1], and `source.to_unit` and `_from_unit` here
+are the only place where values are converted.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,45 +15,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grainless.errors import InputError, ModelError
+from grainless.blend import Blend, one_blend
+from grainless.errors import InputError
+from grainless.inference import MemoryShortError, Network
 from grainless.model_file import ModelCard, read_model
-from grainless.runtime import Precision, Run, Runtime, in_one_line, start
-from grainless.tiling import Box, HiddenFill, Tile, cut, plan_tiles
-from grainless.tone import decode_srgb, encode_srgb
+from grainless.planes import ArrayPlane, NewPlane, Part, Plane, new_array, strips
+from grainless.runtime import Precision, Run, Runtime, start
+from grainless.source import INTEGER_WHITE, Seeing, Source, check_array, prepare
+from grainless.tiling import Box, Tile, plan_tiles, split
+from grainless.tone import decode_srgb
 
 if TYPE_CHECKING:
-    from grainless.picture import Picture
+    from grainless.picture import Picture, StoredPicture
 
 Progress = Callable[[int, int], None]
 """Called after each tile with the number of tiles done and the number of all."""
+Keep = Callable[[Box, NDArray[Any]], None]
+"""Takes the clean values `(h, w, C)` of a part of a picture; the parts cover what is asked for once."""
 
 TILE = 768
 """Largest side, in pixels, of what one run of a network cleans: larger tiles need much more memory."""
-
-NARROW_RANGE = 0.25
-"""A picture whose values span less than this, in [0, 1], has no black and white points of its own.
-
-In a plain sky or on a blank page the extremes are ordinary values, and no impulses.
-"""
-
-_INTEGER_WHITE = {"uint8": 255, "uint16": 65535}
-_FLOATS = {"float16", "float32", "float64"}
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A picture on its way through the network."""
-
-    pixels: NDArray[Any]
-    """`(H, W, C)`, C 1 or 3, in the picture's own dtype."""
-    levels: NDArray[np.float32]
-    """Black and white point: the smallest and the largest visible value, or 0 and 1 where these are close."""
-    fill: HiddenFill | None
-    """What stands in for fully transparent pixels; None where there are none."""
-    linear: bool
-    """Whether the values are proportional to light, and go through the sRGB curve."""
-    unclipped: bool = False
-    """Whether the network sees float values outside [0, 1] as they are."""
+SMALLEST_TILE = 64
+"""Tiles are not made smaller than this where memory runs out: most of the work would be their halo."""
 
 
 class Denoiser:
@@ -74,8 +56,7 @@ class Denoiser:
             raise InputError("The tile is too small", got=tile, expected="at least 1 pixel")
         self.card = card
         self.tile = tile
-        self._run = run
-        self._name = name
+        self.network = Network(card, run, name=name)
 
     @classmethod
     def load(
@@ -97,23 +78,30 @@ class Denoiser:
         return cls(model.card, run, name=str(model.path), tile=tile)
 
     def __call__(
-        self, pixels: NDArray[Any], *, strength: float = 1.0, unclipped: bool = False
+        self,
+        pixels: NDArray[Any],
+        *,
+        strength: float = 1.0,
+        unclipped: bool = False,
+        blend: Blend | None = None,
     ) -> NDArray[Any]:
         """Return `pixels` without their noise, in the same shape and dtype.
 
         `pixels` is `(H, W)`, `(H, W, 1)`, `(H, W, 3)` or `(H, W, 4)`, the fourth being straight alpha,
         which comes back as it was; uint8, uint16, or float16, float32, float64 in [0, 1]. `strength` from
-        0, the input, to 1, the clean picture, blends the two. With `unclipped` floats may leave [0, 1], as
-        noise that was never in a file does: the network sees them as they are, and gives values within.
-        Raises `InputError` for other arrays, NaN and values out of range.
+        0, the input, to 1, the clean picture, blends the two; a `blend` instead of it also parts luma from
+        chroma, or has a mask. With `unclipped` floats may leave [0, 1], as noise that was never in a file
+        does: the network sees them as they are, and gives values within. Raises `InputError` for other
+        arrays, NaN and values out of range, and for a mask of another size.
         """
-        _check_array(pixels, unclipped=unclipped)
+        check_array(pixels, unclipped=unclipped)
         stack = pixels[..., None] if pixels.ndim == 2 else pixels
-        alpha = stack[..., 3] if stack.shape[2] == 4 else None
-        seen = stack if alpha is None else stack[..., :3]
-        clean = self._clean(seen, _prepare(seen, alpha, unclipped=unclipped), strength=strength)
-        if alpha is not None:
-            clean = np.concatenate([clean, stack[..., 3:]], axis=2)
+        alpha = ArrayPlane(stack[..., 3:]) if stack.shape[2] == 4 else None
+        seen = ArrayPlane(stack if alpha is None else stack[..., :3])
+        clean = stack.copy()
+        kept = ArrayPlane(clean[..., : seen.shape[2]])
+        asked = _Asked(one_blend(strength, blend), _whole(seen), Seeing(unclipped=unclipped))
+        self._clean(seen, alpha, asked, kept.write)
         return clean.reshape(pixels.shape)
 
     def denoise_picture(
@@ -124,109 +112,154 @@ class Denoiser:
         crop: tuple[int, int, int, int] | None = None,
         linear: bool = False,
         progress: Progress | None = None,
+        blend: Blend | None = None,
     ) -> Picture:
         """Return `picture` without its noise: same dtype, alpha and metadata.
 
         Float values outside [0, 1] are kept: the network sees them clipped, and what was clipped is added
         to its answer. `crop` (x, y, width, height) returns that part of the cleaned picture, equal to it
-        bit for bit. `linear` says that float values are proportional to light. Raises `InputError` for NaN
-        and infinity in visible pixels, a crop that leaves the picture, a strength outside [0, 1] and
+        bit for bit. `linear` says that float values are proportional to light. `blend`, whose mask is as
+        large as `picture`, stands in for `strength`. Raises `InputError` for NaN and infinity in visible
+        pixels, a crop that leaves the picture, a strength outside [0, 1], a mask of another size and
         `linear` with whole numbers.
         """
+        alpha = None if picture.alpha is None else ArrayPlane(picture.alpha[..., None])
+        box = crop_box(crop, picture.pixels.shape)
+        clean = np.empty((box.height, box.width, picture.pixels.shape[2]), picture.pixels.dtype)
+
+        def keep(part: Box, values: NDArray[Any]) -> None:
+            clean[part.slices(box)] = values
+
+        asked = _Asked(one_blend(strength, blend), box, Seeing(linear=linear), progress)
+        notes = self._clean(ArrayPlane(picture.pixels), alpha, asked, keep)
+        shown = None if alpha is None else alpha.read(box)[..., 0].copy()
+        return replace(picture, pixels=clean, alpha=shown, notes=(*picture.notes, *notes))
+
+    def denoise_stored(
+        self,
+        picture: StoredPicture,
+        *,
+        blend: Blend,
+        crop: tuple[int, int, int, int] | None = None,
+        linear: bool = False,
+        progress: Progress | None = None,
+    ) -> StoredPicture:
+        """Return a picture that lies on the disk without its noise, on the disk too.
+
+        The values are those that `denoise_picture` gives, which this raises the errors of too.
+        """
         pixels, alpha = picture.pixels, picture.alpha
-        if linear and pixels.dtype.name in _INTEGER_WHITE:
+        box = crop_box(crop, pixels.shape)
+        clean = picture.new((box.height, box.width, pixels.shape[2]), pixels.dtype)
+
+        def keep(part: Box, values: NDArray[Any]) -> None:
+            clean.write(part.moved(box), values)
+
+        asked = _Asked(blend, box, Seeing(linear=linear), progress, picture.new)
+        notes = self._clean(pixels, alpha, asked, keep)
+        shown = None if alpha is None else Part(alpha, box)
+        return replace(picture, pixels=clean, alpha=shown, notes=(*picture.notes, *notes))
+
+    def with_tile(self, tile: int) -> Denoiser:
+        """Return the same model with another largest side of its tiles."""
+        return Denoiser(self.card, self.network.run, name=self.network.name, tile=tile)
+
+    def _clean(self, pixels: Plane, alpha: Plane | None, asked: _Asked, keep: Keep) -> tuple[str, ...]:
+        """Hand each part of what is asked for of the cleaned picture to `keep`; return notes."""
+        if asked.seeing.linear and pixels.dtype.name in INTEGER_WHITE:
             raise InputError(
                 "Only float pictures can be linear",
                 got=pixels.dtype,
                 remedy="Leave `linear` out: 8- and 16-bit pictures are cleaned as they are encoded.",
             )
-        box = _crop_box(crop, pixels)
-        source = _prepare(pixels, alpha, linear=linear)
-        clean = self._clean(pixels, source, strength=strength, box=box, progress=progress)
-        if alpha is not None:
-            alpha = alpha[box.top : box.bottom, box.left : box.right].copy()
-        return replace(picture, pixels=clean, alpha=alpha)
-
-    def _clean(
-        self,
-        pixels: NDArray[Any],
-        source: _Source | None,
-        *,
-        strength: float,
-        box: Box | None = None,
-        progress: Progress | None = None,
-    ) -> NDArray[Any]:
-        """Return the part `box`, all if None, of the cleaned `pixels` `(H, W, C)`."""
-        if not 0 <= strength <= 1:
-            raise InputError("The strength is out of range", got=strength, expected="0 (input) to 1 (clean)")
-        height, width = pixels.shape[:2]
-        box = box or Box(0, 0, height, width)
-        kept = pixels[box.top : box.bottom, box.left : box.right].copy()
-        if source is None or strength == 0:
-            return kept
+        height, width, channels = pixels.shape
+        asked.blend.check_size(height, width)
+        source = prepare(pixels, alpha, seeing=asked.seeing, new=asked.new)
+        if source is None or asked.blend.keeps_all(channels=channels):
+            for strip in strips(pixels):
+                part = strip.meet(asked.box)
+                if part.area:
+                    keep(part, pixels.read(part))
+            return ()
         # The tiles are those of the whole picture even for a crop: another plan would round differently.
-        card = self.card
-        plan = plan_tiles(height, width, tile=self.tile, halo=card.halo, stride=card.stride)
-        plan = [tile for tile in plan if tile.output.meet(box).area]
+        plan = plan_tiles(height, width, tile=self.tile, halo=self.card.halo, stride=self.card.stride)
+        plan = [tile for tile in plan if tile.output.meet(asked.box).area]
+        work = _TileWork(self.network, source, asked, side=max(self.tile, self.card.stride))
         for done, tile in enumerate(plan, start=1):
-            part = tile.output.meet(box)
-            kept[part.slices(box)] = self._clean_tile(source, tile, part, strength)
-            if progress is not None:
-                progress(done, len(plan))
-        return kept
+            for part, values in work.clean(tile):
+                keep(part, values)
+            if asked.progress is not None:
+                asked.progress(done, len(plan))
+        return work.notes
 
-    def _clean_tile(self, source: _Source, tile: Tile, part: Box, strength: float) -> NDArray[Any]:
-        """Return the clean values of `part`, which lies in the output of `tile`, in the picture's dtype."""
-        seen = cut(source.pixels, tile.window)
-        if source.fill is not None:
-            seen = source.fill.apply(seen, tile.window)
-        clean = self._infer(_to_unit(seen, linear=source.linear, unclipped=source.unclipped), source.levels)
-        rows, columns = part.slices(Box(0, 0, 0, 0))
-        noisy = source.pixels[rows, columns]
-        result = _from_unit(clean[part.slices(tile.window)], noisy, strength, source=source)
-        if source.fill is not None:
-            np.copyto(result, noisy, where=source.fill.hidden[rows, columns, None])
-        return result
 
-    def _infer(self, values: NDArray[np.float32], levels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the network's answer to `values` `(height, width, C)`, in the same shape and units.
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked for of a picture."""
 
-        A gray picture goes through a colour network as three equal channels, and the answer's mean is
-        taken; a colour picture goes through a gray network channel by channel.
-        """
-        planes = values.transpose(2, 0, 1)
-        if self.card.channels == 1:
-            batch = planes[:, None]
-        else:
-            batch = np.broadcast_to(planes, (3, *planes.shape[1:]))[None]
-        inputs = {"picture": np.ascontiguousarray(batch)}
-        if "levels" in self.card.inputs:
-            inputs["levels"] = np.tile(levels, (len(batch), 1))
-        answer = self._checked_run(inputs)
-        planes = answer[:, 0] if self.card.channels == 1 else answer[0]
-        if values.shape[2] < len(planes):
-            planes = planes.mean(axis=0, keepdims=True)
-        return planes.transpose(1, 2, 0)
+    blend: Blend
+    box: Box
+    """The part of it that is wanted."""
+    seeing: Seeing
+    progress: Progress | None = None
+    new: NewPlane = new_array
+    """Makes planes as large as the picture."""
 
-    def _checked_run(self, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Run the graph; raise `ModelError` where it fails or its answer is no picture of the same size."""
-        shape = inputs["picture"].shape
+
+class _TileWork:
+    """One picture, tile by tile; the tiles shrink where memory runs out."""
+
+    def __init__(self, network: Network, source: Source, asked: _Asked, *, side: int) -> None:
+        """Take a picture that was looked through; no tile is larger than `side`."""
+        self._network = network
+        self._source = source
+        self._asked = asked
+        self._side = self._planned = side
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know."""
+        shrunk = f"tiles of {self._side} pixels, as memory ran out"
+        return (shrunk,) if self._side < self._planned else ()
+
+    def clean(self, tile: Tile) -> Iterator[tuple[Box, NDArray[Any]]]:
+        """Give the clean values of what is asked for of a tile, in one part or in several."""
+        part = tile.output.meet(self._asked.box)
+        if not part.area:
+            return
+        if max(tile.output.height, tile.output.width) <= self._side:
+            values = self._attempt(tile, part)
+            if values is not None:
+                yield part, values
+                return
+        card = self._network.card
+        for smaller in split(tile, tile=self._side, halo=card.halo, stride=card.stride):
+            yield from self.clean(smaller)
+
+    def _attempt(self, tile: Tile, part: Box) -> NDArray[Any] | None:
+        """Return the clean values of `part`; None, and smaller tiles from now on, where memory ran out."""
         try:
-            answer = self._run(inputs)
-        except Exception as error:  # each runtime has its own kinds, some of them bare RuntimeErrors
-            size = f"{shape[3]} by {shape[2]} pixels"
-            words = in_one_line(error)
-            raise ModelError(f"The model {self._name} failed on a tile of {size}: {words}") from error
-        if answer.shape != shape:
-            raise ModelError(
-                f"The model {self._name} answers in another size", got=answer.shape, expected=str(shape)
-            )
-        if not np.isfinite(answer).all():
-            raise ModelError(
-                f"The model {self._name} answers with values that are no numbers (NaN or infinity)",
-                remedy="Nothing was changed. Use another model for this picture.",
-            )
-        return answer
+            return self._cleaned(tile, part)
+        except (MemoryError, MemoryShortError):
+            stride = self._network.card.stride
+            side = max(tile.output.height, tile.output.width) // 2 // stride * stride
+            if side < SMALLEST_TILE:
+                raise
+            self._side = side
+            return None
+
+    def _cleaned(self, tile: Tile, part: Box) -> NDArray[Any]:
+        """Return the clean values of `part`, which lies in the output of `tile`, in the picture's dtype."""
+        source, blend = self._source, self._asked.blend
+        noisy = source.pixels.read(part)
+        if not np.any(blend.weight(part)):
+            return noisy
+        clean = self._network.answer(source.window(tile.window), source.levels)
+        result = _from_unit(clean[part.slices(tile.window)], noisy, blend, part=part, seeing=source.seeing)
+        hidden = source.hidden(part)
+        if hidden is not None:
+            np.copyto(result, noisy, where=hidden)
+        return result
 
 
 def denoise(pixels: NDArray[Any], *, strength: float = 1.0, model: str | Path = "universal") -> NDArray[Any]:
@@ -242,125 +275,41 @@ def _loaded(model: str) -> Denoiser:
     return Denoiser.load(model)
 
 
-def _to_unit(values: NDArray[Any], *, linear: bool, unclipped: bool = False) -> NDArray[np.float32]:
-    """Return values of a picture's dtype as the network takes them: float32, in [0, 1] unless unclipped."""
-    white = _INTEGER_WHITE.get(values.dtype.name)
-    if white is not None:
-        whole: NDArray[np.float32] = np.divide(values, white, dtype=np.float32)
-        return whole
-    if unclipped:
-        return values.astype(np.float32)
-    unit: NDArray[np.float32] = np.clip(values, 0, 1).astype(np.float32)
-    return encode_srgb(unit) if linear else unit
-
-
 def _from_unit(
-    clean: NDArray[np.float32], noisy: NDArray[Any], strength: float, *, source: _Source
+    clean: NDArray[np.float32], noisy: NDArray[Any], blend: Blend, *, part: Box, seeing: Seeing
 ) -> NDArray[Any]:
     """Return the blend of the network's answer `clean` and of `noisy`, in the dtype of `noisy`.
 
-    noisy + strength * (clean - noisy), rounded to the nearest value of the dtype; what was clipped from a
+    noisy + weight * (target - noisy), rounded to the nearest value of the dtype; what was clipped from a
     float value, for the network not to see it, is part of the result.
     """
     clean = np.clip(clean, 0, 1)
-    white = _INTEGER_WHITE.get(noisy.dtype.name)
+    weight = blend.weight(part)
+    white = INTEGER_WHITE.get(noisy.dtype.name)
     result: NDArray[Any]
     if white is not None:
-        result = np.rint(noisy + np.float32(strength) * (clean * np.float32(white) - noisy))
+        target = blend.target(clean * np.float32(white), noisy, white=white)
+        result = np.rint(noisy + np.float32(weight) * (target - noisy))
     else:
-        clean = decode_srgb(clean) if source.linear else clean
+        clean = decode_srgb(clean) if seeing.linear else clean
         values = noisy.astype(np.result_type(noisy, np.float32))
-        if source.unclipped:
-            return ((1 - strength) * values + strength * clean).astype(noisy.dtype)
+        if seeing.unclipped:
+            target = blend.target(clean, values, white=None)
+            return ((1 - weight) * values + weight * target).astype(noisy.dtype)
         clipped = np.clip(values, 0, 1)
-        # This form gives exactly `clean` at strength 1; the shorter one could leave [0, 1] by rounding.
-        blend = np.clip((1 - strength) * clipped + strength * clean, 0, 1)
-        result = blend + (values - clipped)
+        target = blend.target(clean, clipped, white=1)
+        # This form gives exactly the target at weight 1; the shorter one could leave [0, 1] by rounding.
+        mixed = np.clip((1 - weight) * clipped + weight * target, 0, 1)
+        result = mixed + (values - clipped)
     return result.astype(noisy.dtype)
 
 
-def _prepare(
-    pixels: NDArray[Any], alpha: NDArray[Any] | None, *, linear: bool = False, unclipped: bool = False
-) -> _Source | None:
-    """Return what the tiles need to know of the whole picture; None where no pixel of it can be seen."""
-    hidden = None if alpha is None else alpha == 0
-    if hidden is None or not hidden.any():
-        low, high, fill = pixels.min(), pixels.max(), None
-    elif hidden.all():
-        return None
-    else:
-        # Reductions with `where`: selecting the visible values would copy the picture.
-        visible = ~hidden[..., None]
-        limits = np.finfo(pixels.dtype) if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype)
-        low = pixels.min(where=visible, initial=limits.max)
-        high = pixels.max(where=visible, initial=limits.min)
-        fill = HiddenFill(pixels, hidden)
-    _check_finite(low, high)
-    levels = _to_unit(np.array([low, high], pixels.dtype), linear=linear, unclipped=unclipped)
-    if levels[1] - levels[0] < NARROW_RANGE:
-        levels = np.array([0, 1], np.float32)
-    return _Source(pixels=pixels, levels=levels, fill=fill, linear=linear, unclipped=unclipped)
+def crop_box(crop: tuple[int, int, int, int] | None, shape: tuple[int, ...]) -> Box:
+    """Return `crop` (x, y, width, height) of a picture `(H, W, ...)` as a box, the whole picture if None.
 
-
-def _check_array(pixels: NDArray[Any], *, unclipped: bool) -> None:
-    """Raise `InputError`, with the remedy, for anything but the arrays that `Denoiser.__call__` takes."""
-    if not isinstance(pixels, np.ndarray):
-        raise InputError(
-            "The picture is no numpy array",
-            got=type(pixels).__name__,
-            remedy="Convert it with numpy.asarray.",
-        )
-    shapes = "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
-    if pixels.ndim not in {2, 3} or (pixels.ndim == 3 and pixels.shape[2] not in {1, 3, 4}):
-        first = pixels.ndim == 3 and pixels.shape[0] in {1, 3, 4}
-        remedy = (
-            "Move the channels last with numpy.moveaxis(pixels, 0, -1)." if first else "Clean one at a time."
-        )
-        raise InputError(
-            "The array has no shape of a picture", got=pixels.shape, expected=shapes, remedy=remedy
-        )
-    if pixels.size == 0:
-        raise InputError("The picture has no pixels", got=pixels.shape, expected="at least 1 by 1")
-    if pixels.dtype.name not in _INTEGER_WHITE.keys() | _FLOATS:
-        raise InputError(
-            "The array has a dtype whose range is not known",
-            got=pixels.dtype,
-            expected="uint8, uint16 or float in [0, 1]",
-            remedy="Convert it, for example with astype(numpy.uint8) where its values are 0 to 255.",
-        )
-    if pixels.dtype.name in _FLOATS:
-        low, high = float(pixels.min()), float(pixels.max())
-        _check_finite(low, high)
-        if not unclipped:
-            _check_range(low, high)
-
-
-def _check_finite(low: float, high: float) -> None:
-    """Raise `InputError` where the smallest or the largest value is not finite: then one of them is not."""
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise InputError(
-            "The picture holds values that are no numbers (NaN or infinity)",
-            remedy="Replace them first, for example with numpy.nan_to_num.",
-        )
-
-
-def _check_range(low: float, high: float) -> None:
-    """Raise `InputError` for values outside [0, 1]."""
-    if low < 0 or high > 1:
-        remedy = (
-            "Divide by 255 (8-bit values) or by 65535 (16-bit values)." if high > 2 else "Use numpy.clip."
-        )
-        raise InputError(
-            "The values of the picture are out of range",
-            got=f"{low:g} to {high:g}",
-            expected="floats from 0 to 1",
-            remedy=remedy,
-        )
-
-
-def _crop_box(crop: tuple[int, int, int, int] | None, pixels: NDArray[Any]) -> Box:
-    """Return `crop` (x, y, width, height) as a box, the whole picture if None."""
-    height, width = pixels.shape[:2]
+    Raises `InputError` for a crop that leaves the picture.
+    """
+    height, width = shape[:2]
     if crop is None:
         return Box(0, 0, height, width)
     x, y, crop_width, crop_height = crop
@@ -372,3 +321,7 @@ def _crop_box(crop: tuple[int, int, int, int] | None, pixels: NDArray[Any]) -> B
             expected=f"a part of {width} by {height} pixels",
         )
     return box
+
+
+def _whole(plane: Plane) -> Box:
+    return Box(0, 0, *plane.shape[:2])

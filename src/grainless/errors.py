@@ -90,6 +90,10 @@ class ModelError(GrainlessError):
     http_status = 422
 
 
+class BrokenAnswerError(ModelError):
+    """Raised when what a model made of a picture is none: values that are no numbers."""
+
+
 class RecipeError(GrainlessError):
     """Raised when a training recipe has an unknown key or a value that is not allowed."""
 

@@ -5,6 +5,7 @@ costs only itself, and keeps a journal, so that the same call after a stop of an
 """
 
 from grainless.batch.outcomes import BatchReport, Finished, Step, Tick, Watch, Watcher
+from grainless.batch.pipeline import Pipeline
 from grainless.batch.plans import Failure, Job, Plan, plan
 from grainless.batch.runs import RunOptions, run
 from grainless.batch.work import Work
@@ -14,6 +15,7 @@ __all__ = [
     "Failure",
     "Finished",
     "Job",
+    "Pipeline",
     "Plan",
     "RunOptions",
     "Step",

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from grainless.atomic import replace_file
+import numpy as np
+
+from grainless.atomic import copy_file
 from grainless.batch.journal import Settings
+from grainless.batch.large import MAX_MEGAPIXELS, Large, Limit, goes_to_disk, read_large, sampled
 from grainless.batch.outcomes import Tick
 from grainless.batch.plans import Job
+from grainless.batch.removal import Removal, Shown, cropped, show_removed, why_worse, write_any
 from grainless.denoiser import Denoiser
 from grainless.diagnosis import ADVISED, diagnose_picture
-from grainless.errors import ModelError, PictureError
+from grainless.errors import BrokenAnswerError, ModelError, PictureError
 from grainless.model_file import find_model
 from grainless.noise import corrupt, parse_noise, seed_for
-from grainless.picture import EXTENSIONS, Picture, losses, read_picture, write_picture
+from grainless.picture import EXTENSIONS, AnyPicture, Picture, look_at, losses, read_picture
 from grainless.runtime import Precision, Runtime
 
 AUTO = "auto"
@@ -28,24 +33,25 @@ class _PictureWork:
 
     quality: int = 95
     """Of JPEG outputs, 1 to 100."""
-    max_megapixels: float = 500.0
-    """Larger pictures are refused."""
+    max_megapixels: float | None = None
+    """Larger pictures are refused; None: those that would not fit into memory."""
 
-    def read(self, job: Job) -> Picture:
+    def read(self, job: Job) -> Any:
         """Decode the source; refuse first an output format that cannot hold it."""
-        picture = read_picture(job.source, max_megapixels=self.max_megapixels)
+        most = MAX_MEGAPIXELS if self.max_megapixels is None else self.max_megapixels
+        picture = read_picture(job.source, max_megapixels=most)
         losses(picture, job.target)
         return picture
 
-    def size(self, value: Picture) -> tuple[int, int]:
+    def size(self, value: Any) -> tuple[int, int]:
         """Return pixels and bytes of a picture."""
         height, width = value.pixels.shape[:2]
-        return height * width, value.pixels.nbytes + (0 if value.alpha is None else value.alpha.nbytes)
+        return height * width, value.nbytes
 
-    def write(self, value: Picture, job: Job) -> tuple[str, ...]:
+    def write(self, value: Any, job: Job) -> tuple[str, ...]:
         """Encode a result; say what was converted and what was lost. Folders come with their first file."""
         _make_folder(job.target.parent)
-        return (*value.notes, *write_picture(value, job.target, quality=self.quality))
+        return (*value.notes, *write_any(value, job.target, quality=self.quality))
 
 
 def _make_folder(folder: Path) -> None:
@@ -61,10 +67,13 @@ def _make_folder(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class _PassedThrough:
-    """A clean picture whose file is copied, so that nothing at all changes."""
+    """A picture whose file is copied, so that nothing at all changes."""
 
-    picture: Picture
-    reason: str
+    picture: AnyPicture
+    notes: tuple[str, ...]
+
+
+_Made = AnyPicture | _PassedThrough | Shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +84,8 @@ class Denoising(_PictureWork):
     """Name or file, one that the workers of a cluster can see too; AUTO goes by each picture's diagnosis."""
     strength: float | None = None
     """None: 1, or what the diagnosis advises."""
+    removal: Removal = field(default_factory=Removal)
+    """Of luma, of chroma and where; whether the guard looks at the result."""
     crop: tuple[int, int, int, int] | None = None
     linear: bool = False
     threads: int | None = None
@@ -82,6 +93,11 @@ class Denoising(_PictureWork):
     precision: Precision = "exact"
     checksum: str | None = None
     """Of the model that is expected; a worker whose model is another one refuses. None: any."""
+    max_memory: int | None = None
+    """Bytes that this process never exceeds; None: pictures that are large beside the free memory are worked
+    on from the disk."""
+    tile: int | None = None
+    """Largest side of the tiles; None for the usual one."""
 
     def settings(self) -> Settings:
         """Return model and options; the model is loaded, and a bad one raises ModelError before any file."""
@@ -91,6 +107,7 @@ class Denoising(_PictureWork):
             "command": "denoise",
             "model": f"{AUTO}, {name}" if self.auto else name,
             "strength": "advised" if self.auto and self.strength is None else self._strength(),
+            **self.removal.settings(limited=self.max_memory is not None),
             "crop": None if self.crop is None else list(self.crop),
             "linear": self.linear,
             "quality": self.quality,
@@ -104,52 +121,97 @@ class Denoising(_PictureWork):
         # A name is looked up there: the package may lie elsewhere.
         named = self.auto or str(self.model) == file.stem
         model = self.model if named else file.absolute()
-        return replace(self, model=model, checksum=self._denoiser().card.checksum)
+        checksum = self._denoiser().card.checksum
+        return replace(self, model=model, removal=self.removal.pinned(), checksum=checksum)
 
     @property
     def auto(self) -> bool:
         """Whether the diagnosis of each picture decides."""
         return str(self.model) == AUTO
 
-    def size(self, value: Picture | _PassedThrough) -> tuple[int, int]:
-        """Return pixels and bytes of a picture, or of one that is passed through."""
-        return super().size(value.picture if isinstance(value, _PassedThrough) else value)
+    def read(self, job: Job) -> Any:
+        """Decode the source into memory, or onto the disk; refuse first what cannot be done."""
+        most = np.inf if self.max_megapixels is None else self.max_megapixels
+        facts = look_at(job.source, max_megapixels=most)
+        if self.max_memory is None and not goes_to_disk(facts, job.target):
+            return super().read(job)
+        _make_folder(job.target.parent)
+        limit = None
+        if self.max_memory is not None:
+            limit = Limit(self.max_memory, self._denoiser(), self.removal.mask)
+        return read_large(job.source, job.target, facts, limit=limit)
 
-    def compute(self, value: Picture, job: Job, tick: Tick) -> Picture | _PassedThrough:
-        """Return the clean picture, or what says that it was clean before."""
+    def size(self, value: Any) -> tuple[int, int]:
+        """Return pixels and bytes of a picture, or of what `compute` made of it."""
+        if isinstance(value, Shown):
+            pixels, nbytes = self.size(value.result)
+            return pixels, nbytes + value.removed.nbytes
+        return super().size(value.picture if isinstance(value, (Large, _PassedThrough)) else value)
+
+    def compute(self, value: AnyPicture | Large, job: Job, tick: Tick) -> _Made:
+        """Return the clean picture, or what says that it was clean before or would have become worse."""
+        if isinstance(value, Large):
+            return replace(self, tile=value.tile).compute(value.picture, job, tick)
         if not self.auto:
-            return self._cleaned(value, self._strength(), tick)
-        told = diagnose_picture(value, file=job.source, linear=self.linear)
-        if told.model is not None:
-            clean = self._cleaned(value, told.strength if self.strength is None else self.strength, tick)
-            return replace(clean, notes=(f"{told.in_short()}: model {told.model}", *clean.notes))
-        said = f"passed through unchanged: {told.in_short()}"
-        if self._is_copy(value, job):
-            return _PassedThrough(value, said)
-        same = self._cleaned(value, 0.0, tick)
-        return replace(same, notes=(said, *same.notes))
+            return self._guarded(value, job, self._strength(), tick)
+        told = diagnose_picture(sampled(value), file=job.source, linear=self.linear)
+        if told.model is None:
+            return self._unchanged(value, job, f"passed through unchanged: {told.in_short()}")
+        strength = told.strength if self.strength is None else self.strength
+        noted = replace(value, notes=(f"{told.in_short()}: model {told.model}", *value.notes))
+        return self._guarded(noted, job, strength, tick)
 
-    def write(self, value: Picture | _PassedThrough, job: Job) -> tuple[str, ...]:
+    def write(self, value: Any, job: Job) -> tuple[str, ...]:
         """Encode a result, or copy the file that is one already; say what was done, converted and lost."""
+        _make_folder(job.target.parent)
+        if isinstance(value, Shown):
+            # The result last: it is what the journal goes by.
+            said = value.write(job)
+            return (*self.write(value.result, job), said)
         if not isinstance(value, _PassedThrough):
             return super().write(value, job)
-        _make_folder(job.target.parent)
-        replace_file(job.target, job.source.read_bytes())
-        return (value.reason,)
+        copy_file(job.source, job.target)
+        return value.notes
 
-    def _cleaned(self, picture: Picture, strength: float, tick: Tick) -> Picture:
-        return self._denoiser().denoise_picture(
-            picture,
-            strength=strength,
-            crop=self.crop,
-            linear=self.linear,
-            progress=lambda done, total: tick(done / total),
-        )
+    def _guarded(self, picture: AnyPicture, job: Job, strength: float, tick: Tick) -> _Made:
+        """Return the clean picture, or the original where that is worse; with what was removed if wanted."""
+        result: _Made
+        try:
+            clean = self._cleaned(picture, job, strength, tick)
+        except BrokenAnswerError as error:
+            if not self.removal.guard:
+                raise
+            return self._unchanged(picture, job, f"kept the original: {error}")
+        before = cropped(picture, self.crop)
+        reason = why_worse(before, clean, linear=self.linear) if self.removal.guard else ""
+        result = self._unchanged(picture, job, f"kept the original: {reason}") if reason else clean
+        if not self.removal.show:
+            return result
+        return Shown(result, show_removed(before, clean, linear=self.linear))
 
-    def _is_copy(self, picture: Picture, job: Job) -> bool:
-        """Return whether the file itself is what would be written of it unchanged."""
+    def _unchanged(self, picture: AnyPicture, job: Job, said: str) -> AnyPicture | _PassedThrough:
+        """Return what leaves a picture as it is: its file, where that is what would be written."""
         same_format = EXTENSIONS.get(job.target.suffix.lower()) == picture.format
-        return same_format and self.crop is None and not self.linear
+        if same_format and self.crop is None and not self.linear:
+            return _PassedThrough(picture, (said,))
+        same = self._cleaned(picture, job, 0.0, lambda share: None)
+        return replace(same, notes=(said, *same.notes))
+
+    def _cleaned(self, picture: AnyPicture, job: Job, strength: float, tick: Tick) -> AnyPicture:
+        denoiser = self._denoiser() if self.tile is None else self._denoiser().with_tile(self.tile)
+
+        def progress(done: int, total: int) -> None:
+            tick(done / total)
+
+        if isinstance(picture, Picture):
+            blend = self.removal.blend(strength)
+            return denoiser.denoise_picture(
+                picture, blend=blend, crop=self.crop, linear=self.linear, progress=progress
+            )
+        blend = self.removal.blend(strength, folder=job.target.parent)
+        return denoiser.denoise_stored(
+            picture, blend=blend, crop=self.crop, linear=self.linear, progress=progress
+        )
 
     def _strength(self) -> float:
         return 1.0 if self.strength is None else self.strength

@@ -44,7 +44,8 @@ class _Room:
     as large as the limit are done one by one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._changed = threading.Condition()
         self._bytes = self._files = 0
         self._closed = False
@@ -53,7 +54,7 @@ class _Room:
         """Wait for room for one more file; return False when no more are wanted."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._closed or (self._bytes < BYTES_IN_HAND and self._files < FILES_IN_HAND)
+                lambda: self._closed or (self._bytes < self._most and self._files < FILES_IN_HAND)
             )
             return not self._closed
 
@@ -74,10 +75,10 @@ class _Room:
 class Pipeline:
     """Does files on this machine: two threads read and write, the thread that calls computes."""
 
-    def __init__(self, work: Work) -> None:
-        """Take what is to be done to each file."""
+    def __init__(self, work: Work, *, bytes_in_hand: int = BYTES_IN_HAND) -> None:
+        """Take what is to be done to each file; with 1 byte in hand they go strictly one by one."""
         self._work = work
-        self._room = _Room()
+        self._room = _Room(bytes_in_hand)
         self._events: SimpleQueue[_Loaded | Finished] = SimpleQueue()
         # One only: where the disk is slower than the network, the network waits.
         self._computed: Queue[_Loaded | None] = Queue(maxsize=1)
@@ -101,6 +102,8 @@ class Pipeline:
                     self._settle(event, watch)
                 else:
                     self._compute(event, watch)
+                # Else a picture would be held while this waits for the next.
+                del event
         finally:
             self._room.close()
             self._computed.put(None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -48,24 +47,6 @@ def load_average() -> float | None:
         return round(os.getloadavg()[0], 2)
     except (AttributeError, OSError):
         return None
-
-
-def peak_memory() -> int | None:
-    """Return the most memory, in bytes, that this process held at any time; None where it cannot be told.
-
-    Linux and macOS only.
-    """
-    status = Path("/proc/self/status")
-    if status.is_file():
-        # Not getrusage: on Linux that begins with what the parent held when it started this process.
-        for line in status.read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    if sys.platform != "darwin":
-        return None
-    import resource  # noqa: PLC0415  # Windows has no such module
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, unlike elsewhere
 
 
 def _processor() -> str:

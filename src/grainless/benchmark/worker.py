@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from grainless.baselines import BASELINES
 from grainless.benchmark.job import MATRIX_SIDE, Job
-from grainless.benchmark.machine import peak_memory
 from grainless.benchmark.picture import SIGMA
 from grainless.denoiser import Denoiser
 from grainless.errors import GrainlessError
 from grainless.foreign import ForeignModel
+from grainless.memory import peak_memory
 
 WARM_UP_SIDE = 64
 """Side of the picture that is cleaned before the clock runs: libraries load and threads start with it."""

@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from grainless.batch import RunOptions, plan
+from grainless.batch import Pipeline, RunOptions, plan
 from grainless.cli.batches import Shown, run_files, show_preview
 from grainless.errors import InputError
+from grainless.memory import parse_size
 
 
 class Runtime(enum.StrEnum):
@@ -64,6 +65,29 @@ def denoise(
             show_default="1; auto takes less where the picture may be clean",
         ),
     ] = None,
+    luma: Annotated[
+        float, typer.Option(min=0, max=1, help="How much of the noise in brightness is removed, 0 to 1.")
+    ] = 1.0,
+    chroma: Annotated[
+        float, typer.Option(min=0, max=1, help="How much of the noise in colours is removed, 0 to 1.")
+    ] = 1.0,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A gray picture as large as the input: white is cleaned, black is left as it is.",
+        ),
+    ] = None,
+    show_removed: Annotated[
+        bool,
+        typer.Option(
+            "--show-removed", help="Also write what was removed, 4 times as strong, as NAME.removed.png."
+        ),
+    ] = False,
+    guard: Annotated[
+        bool,
+        typer.Option("--guard/--no-guard", help="Keep the original where the result is worse, and say why."),
+    ] = True,
     recursive: Recursive = True,
     overwrite: Overwrite = False,
     crop: Annotated[
@@ -73,7 +97,20 @@ def denoise(
         bool, typer.Option("--linear", help="Float pictures hold linear light, not sRGB values.")
     ] = False,
     quality: Quality = 95,
-    max_megapixels: MaxMegapixels = 500.0,
+    max_megapixels: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Refuse pictures larger than this.", show_default="500 if held in memory, else none"
+        ),
+    ] = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Never use more memory than this, as 1GB: pictures are worked on from the disk, one by one.",
+            show_default="from the disk if they are large beside the free memory",
+        ),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Processor threads.", show_default="all cores")
     ] = None,
@@ -99,7 +136,8 @@ def denoise(
 ) -> None:
     """Take the noise out of pictures; those that are clean already are passed through unchanged.
 
-    Depth, alpha, colour profile and metadata are kept; what an output format cannot hold is said.
+    Depth, alpha, colour profile and metadata are kept; what an output format cannot hold is said. Each
+    result is looked at: where it is worse than the picture, the original is kept, and that is said.
 
     One file that fails does not stop the others. An output that exists stays, unless --overwrite. After any
     stop the same command goes on where it was.
@@ -108,19 +146,32 @@ def denoise(
     box = parse_crop(crop)
 
     from grainless.batch.pictures import Denoising
+    from grainless.batch.removal import Removal, check_places_of_removed
 
+    if show_removed:
+        check_places_of_removed(planned, overwrite=overwrite)
     work = Denoising(
         model=model,
         strength=strength,
+        removal=Removal(luma=luma, chroma=chroma, mask=mask, guard=guard, show=show_removed),
         crop=box,
         linear=linear,
         quality=quality,
         max_megapixels=max_megapixels,
+        max_memory=None if max_memory is None else parse_size(max_memory),
         threads=threads,
         runtime=runtime.value,
         precision=precision.value,
     )
     options = RunOptions(overwrite=overwrite, retry_failed=retry_failed)
+    if work.max_memory is not None:
+        if dask is not None:
+            raise InputError(
+                "A limit of memory cannot be promised on a cluster",
+                got="--max-memory and --dask",
+                remedy="Leave out one of them; workers have a limit of their own, --memory-limit",
+            )
+        options = replace(options, executor=Pipeline(work, bytes_in_hand=1))
     if dask is not None:
         from grainless.batch.cluster import on_cluster
 

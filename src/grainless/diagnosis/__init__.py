@@ -8,6 +8,7 @@
 
 from grainless.diagnosis.compression import jpeg_quality
 from grainless.diagnosis.decision import KINDS
+from grainless.diagnosis.sampling import spans
 from grainless.diagnosis.verdict import ADVISED, Diagnosis, diagnose, diagnose_picture
 
-__all__ = ["ADVISED", "KINDS", "Diagnosis", "diagnose", "diagnose_picture", "jpeg_quality"]
+__all__ = ["ADVISED", "KINDS", "Diagnosis", "diagnose", "diagnose_picture", "jpeg_quality", "spans"]

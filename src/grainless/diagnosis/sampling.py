@@ -36,7 +36,7 @@ def sample(pixels: NDArray[Any], alpha: NDArray[Any] | None = None) -> Sample:
     count as one. Floats outside [0, 1] are clipped.
     """
     height, width, channels = pixels.shape
-    rows, columns = _read(height), _read(width)
+    rows, columns = places(height), places(width)
     seen = pixels if rows is None else pixels[rows]
     seen = seen if columns is None else seen[:, columns]
     if channels == 3 and (seen[..., :1] == seen).all():
@@ -45,12 +45,18 @@ def sample(pixels: NDArray[Any], alpha: NDArray[Any] | None = None) -> Sample:
     if alpha is not None:
         shown = alpha if rows is None else alpha[rows]
         visible = (shown if columns is None else shown[:, columns]) > 0
-    if seen.dtype.kind == "f":
-        levels = np.clip(seen, 0, 1).astype(np.float32) * np.float32(255)
-    else:
-        levels = seen.astype(np.float32) * np.float32(255 / np.iinfo(seen.dtype).max)
+    levels = to_levels(seen)
     extreme = (levels <= 0) | (levels >= np.float32(255))
     return Sample(levels, extreme, visible)
+
+
+def to_levels(pixels: NDArray[Any]) -> Levels:
+    """Return uint8, uint16 or float pixels on the scale from 0 to 255; floats outside [0, 1] are clipped."""
+    if pixels.dtype.kind == "f":
+        unit: Levels = np.clip(pixels, 0, 1).astype(np.float32)
+        return unit * np.float32(255)
+    levels: Levels = pixels.astype(np.float32) * np.float32(255 / np.iinfo(pixels.dtype).max)
+    return levels
 
 
 def luma_of(levels: Levels) -> Levels:
@@ -61,10 +67,21 @@ def luma_of(levels: Levels) -> Levels:
     return weighted
 
 
-def _read(length: int) -> NDArray[np.intp] | None:
-    """Return the places along a side that are read, None for all."""
-    if length <= WINDOW * WINDOWS:
-        return None
-    starts = np.linspace(0, length - WINDOW, WINDOWS) // 8 * 8
-    places: NDArray[np.intp] = (starts[:, None] + np.arange(WINDOW)).astype(np.intp).ravel()
-    return places
+def places(length: int, *, window: int = WINDOW, windows: int = WINDOWS) -> NDArray[np.intp] | None:
+    """Return the places along a side that are read, None for all.
+
+    `windows` of `window` places, a multiple of 8, at even distances and on the grid of JPEG blocks.
+    """
+    parts = spans(length, window=window, windows=windows)
+    return None if len(parts) == 1 else np.concatenate([np.asarray(part, np.intp) for part in parts])
+
+
+def spans(length: int, *, window: int = WINDOW, windows: int = WINDOWS) -> list[range]:
+    """Return the parts along a side that are read, in their order: one for all of a short side.
+
+    A picture that is put together of these along both sides gives the same sample as the whole one.
+    """
+    if length <= window * windows:
+        return [range(length)]
+    starts = (np.linspace(0, length - window, windows) // 8 * 8).astype(int).tolist()
+    return [range(start, start + window) for start in starts]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -37,6 +37,42 @@ class Metadata:
         """Refuse a density that no file can hold."""
         if self.dpi is not None and not all(0 < value < MOST_DPI for value in self.dpi):
             raise PictureError("the density is out of range", got=self.dpi, expected=f"0 to {MOST_DPI} DPI")
+
+
+class Grid(Protocol):
+    """Values in memory or elsewhere."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height, width and channels if there are any."""
+
+    @property
+    def dtype(self) -> Any:
+        """Of the values."""
+
+
+class Described(Protocol):
+    """A picture, wherever its values are."""
+
+    @property
+    def pixels(self) -> Grid:
+        """(height, width, channels)."""
+
+    @property
+    def alpha(self) -> Grid | None:
+        """None where there is none."""
+
+    @property
+    def metadata(self) -> Metadata:
+        """What came with the values."""
+
+    @property
+    def format(self) -> str:
+        """What the bytes of the file were."""
+
+    @property
+    def associated_alpha(self) -> bool:
+        """The file held colours multiplied by alpha."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +111,11 @@ class Picture:
                 got=f"{self.alpha.dtype} {self.alpha.shape}",
                 expected=f"{dtype} {shape[:2]}",
             )
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all values."""
+        return self.pixels.nbytes + (0 if self.alpha is None else self.alpha.nbytes)
 
     def with_pixels(self, pixels: NDArray[Any]) -> Picture:
         """Return the same picture with other pixels of the same height, width and dtype."""

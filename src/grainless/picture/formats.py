@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
-    from grainless.picture.content import Picture
+    from grainless.picture.content import Described
 
 _LONGEST_EXIF = 65_533 - 6
 _LONGEST_JPEG_XMP = 65_533 - 29
@@ -104,7 +104,7 @@ def stores_icc(row: Format, icc: bytes, channels: int) -> bool:
     return row.icc and icc[16:20] == (b"GRAY" if in_file == 1 else b"RGB ")
 
 
-def losses(picture: Picture, path: str | os.PathLike[str]) -> tuple[str, ...]:
+def losses(picture: Described, path: str | os.PathLike[str]) -> tuple[str, ...]:
     """Return in words what writing `picture` under this name would lose, each beginning with the property.
 
     Raises PictureError when the name's ending is none of ours.
@@ -113,7 +113,7 @@ def losses(picture: Picture, path: str | os.PathLike[str]) -> tuple[str, ...]:
     return (*_pixel_losses(picture, row), *_metadata_losses(picture, row))
 
 
-def _pixel_losses(picture: Picture, row: Format) -> list[str]:
+def _pixel_losses(picture: Described, row: Format) -> list[str]:
     dtype = picture.pixels.dtype
     lost = []
     if dtype == np.float32 and not row.floating:
@@ -130,7 +130,7 @@ def _pixel_losses(picture: Picture, row: Format) -> list[str]:
     return lost
 
 
-def _metadata_losses(picture: Picture, row: Format) -> list[str]:
+def _metadata_losses(picture: Described, row: Format) -> list[str]:
     metadata = picture.metadata
     lost = []
     if metadata.icc is not None and not stores_icc(row, metadata.icc, picture.pixels.shape[2]):

@@ -62,6 +62,10 @@ class Findings:
     """Pages that the decoder may count because they were looked at here."""
     has_icc: bool = False
     """Whether a PNG holds a colour profile, also one that the decoder drops."""
+    whole: str | None = None
+    """In words, why the decoder has to hold the whole picture; None where it goes from top to bottom."""
+    rows: int = 0
+    """Rows that a TIFF's decoder has to hold at once, those of a tile or of a compressed strip."""
 
 
 def format_of(head: bytes, path: Path) -> str:
@@ -125,6 +129,10 @@ def inspect(stream: BinaryIO, name: str, path: Path) -> Findings:
         ) from error
 
 
+_PNG_INTERLACE = 28
+_JPEG_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+
+
 def _inspect_png(stream: BinaryIO, path: Path) -> Findings:
     stream.seek(8)
     chunks = set()
@@ -134,7 +142,9 @@ def _inspect_png(stream: BinaryIO, path: Path) -> Findings:
     if b"acTL" in chunks:
         raise PictureError(f"{path} is an animated PNG", expected="a still picture", remedy=_ONE_PAGE)
     notes = ("the transparent colour became an alpha channel",) if b"tRNS" in chunks else ()
-    return Findings(notes=notes, has_icc=b"iCCP" in chunks)
+    stream.seek(_PNG_INTERLACE)
+    whole = "an interlaced PNG" if stream.read(1) == b"\1" else None
+    return Findings(notes=notes, has_icc=b"iCCP" in chunks, whole=whole)
 
 
 def _jpeg_segments(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -147,13 +157,17 @@ def _jpeg_segments(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def _inspect_jpeg(stream: BinaryIO, path: Path) -> Findings:
+    notes: tuple[str, ...] = ()
+    whole = None
     for marker, payload in _jpeg_segments(stream):
-        if marker == 0xE2 and payload.startswith(b"MPF\0"):
-            return _inspect_pictures_of_jpeg(payload[4:], path)
-    return Findings()
+        if marker == 0xE2 and payload.startswith(b"MPF\0") and not notes:
+            notes = _inspect_pictures_of_jpeg(payload[4:], path)
+        if marker in _JPEG_PROGRESSIVE:
+            whole = "a progressive JPEG"
+    return Findings(notes, whole=whole)
 
 
-def _inspect_pictures_of_jpeg(index: bytes, path: Path) -> Findings:
+def _inspect_pictures_of_jpeg(index: bytes, path: Path) -> tuple[str, ...]:
     # CIPA DC-007: entries of 16 bytes, of which the first four hold the kind of picture.
     stream = io.BytesIO(index)
     layout, first = tags.read_layout(stream)
@@ -168,11 +182,12 @@ def _inspect_pictures_of_jpeg(index: bytes, path: Path) -> Findings:
             remedy=_ONE_PAGE,
         )
     if len(kinds) > 1:
-        return Findings(notes=("a preview or gain map inside the file is left out",))
-    return Findings()
+        return ("a preview or gain map inside the file is left out",)
+    return ()
 
 
 _PHOTOMETRIC, _BITS, _SAMPLE_FORMAT, _EXTRA_SAMPLES = 262, 258, 339, 338
+_COMPRESSION, _ROWS_PER_STRIP, _TILE_HEIGHT, _HEIGHT = 259, 278, 323, 257
 _NEW_SUBFILE, _OLD_SUBFILE, _DNG_VERSION = 254, 255, 50706
 _COLOUR_MODES = {8: "CIE Lab", 9: "ICC Lab", 10: "ITU Lab", 32844: "LogL", 32845: "LogLuv"}
 _RAW_MODES = frozenset({32803, 34892})
@@ -202,7 +217,7 @@ def inspect_tiff(stream: BinaryIO, path: Path) -> Findings:
         notes.append("the reduced copies inside the file are left out")
     extra = first.entries.get(_EXTRA_SAMPLES)
     associated = extra.position if extra and facts.numbers(_EXTRA_SAMPLES)[:1] == (1,) else None
-    return Findings(tuple(notes), associated, layout.order, pages=1 + len(rest))
+    return Findings(tuple(notes), associated, layout.order, pages=1 + len(rest), rows=_rows_held(facts))
 
 
 class _TiffFacts:
@@ -221,6 +236,15 @@ class _TiffFacts:
         new = tags.integers(self._stream, self._layout, directory.entries.get(_NEW_SUBFILE))
         old = tags.integers(self._stream, self._layout, directory.entries.get(_OLD_SUBFILE))
         return bool(new and new[0] & 1) or old[:1] == (2,)
+
+
+def _rows_held(facts: _TiffFacts) -> int:
+    tile = facts.number(_TILE_HEIGHT)
+    if tile:
+        return tile
+    compressed = facts.number(_COMPRESSION, 1) != 1
+    height = facts.number(_HEIGHT)
+    return min(facts.number(_ROWS_PER_STRIP, height), height) if compressed else 0
 
 
 def _refuse_values(facts: _TiffFacts, path: Path) -> None:

@@ -7,20 +7,23 @@ import dataclasses
 import os
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from grainless.atomic import TEMPORARY
 from grainless.errors import PictureError
 from grainless.picture import bitmap, depth, exif, libvips, tags
 from grainless.picture.formats import Format, format_for, losses, stores_icc
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
-    from grainless.picture.content import Metadata, Picture
+    from grainless.picture.content import Described, Metadata, Picture
 
-_FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
+VIPS_FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 _SAVERS = {"png": "pngsave", "jpeg": "jpegsave", "tiff": "tiffsave", "webp": "webpsave", "avif": "heifsave"}
 # Readers take 72 for granted where a file does not tell; libvips would write 25.4.
 _USUAL_DPI = (72.0, 72.0)
@@ -37,12 +40,26 @@ def write_picture(picture: Picture, path: str | os.PathLike[str], *, quality: in
     """
     path = Path(path)
     row = format_for(path)
-    _check(picture, path, row, quality)
+    check_output(path, picture.pixels.shape, quality)
+    if not all(depth.all_finite(part) for part in (picture.pixels, picture.alpha) if part is not None):
+        raise PictureError(f"{path}: the picture holds NaN or infinity", remedy="Nothing was written")
     lost = losses(picture, path)
+    with whole_file(path) as unfinished:
+        values = file_form(picture.pixels, picture.alpha, row, associated=picture.associated_alpha)
+        content = _Arrays(*values, associated=keeps_associated(picture, row))
+        return (*lost, *encode(content, picture.metadata, unfinished, row=row, quality=quality))
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give the temporary name under which a file is to be written, which then gets its own in one step.
+
+    Turns the system's refusals into errors in words, and leaves nothing where there is any error.
+    """
     # In the same folder, so that the last step is a change of name and not a copy.
-    unfinished = path.with_name(f".grainless-{secrets.token_hex(6)}.part")
+    unfinished = path.with_name(f"{TEMPORARY}{secrets.token_hex(6)}.part")
     try:
-        lost += _encode(picture, unfinished, row, quality)
+        yield unfinished
         _settle(unfinished)
         unfinished.replace(path)
     except OSError as error:
@@ -59,10 +76,75 @@ def write_picture(picture: Picture, path: str | os.PathLike[str], *, quality: in
         # Where nothing can be written, nothing can be deleted either; that must not hide the reason.
         with contextlib.suppress(OSError):
             unfinished.unlink()
-    return lost
 
 
-def _check(picture: Picture, path: Path, row: Format, quality: int) -> None:
+class Content(Protocol):
+    """Values as they stand in a file."""
+
+    channels: int
+    """1 or 3."""
+    dtype: np.dtype[Any]
+    nbytes: int
+    """Of all values, those of the alpha too."""
+    associated: bool
+    """Whether the colours are multiplied by the alpha."""
+
+    def image(self, vips: Any) -> Any:
+        """Return the values as an image of libvips, that of a last channel being the alpha's."""
+
+    def pixels(self) -> NDArray[Any]:
+        """Return all values but the alpha's."""
+
+
+class _Arrays:
+    """Values in memory."""
+
+    def __init__(self, pixels: NDArray[Any], alpha: NDArray[Any] | None, *, associated: bool) -> None:
+        self._pixels, self._alpha = pixels, alpha
+        self.channels = pixels.shape[2]
+        self.dtype = pixels.dtype
+        self.nbytes = pixels.nbytes + (0 if alpha is None else alpha.nbytes)
+        self.associated = associated
+
+    def pixels(self) -> NDArray[Any]:
+        return self._pixels
+
+    def image(self, vips: Any) -> Any:
+        image = _image_of(vips, self._pixels)
+        return image if self._alpha is None else image.bandjoin(_image_of(vips, self._alpha[..., None]))
+
+
+def _image_of(vips: Any, values: NDArray[Any]) -> Any:
+    values = np.ascontiguousarray(values)
+    height, width, bands = values.shape
+    return vips.Image.new_from_memory(values, width, height, bands, VIPS_FORMATS[values.dtype.name])
+
+
+def keeps_associated(picture: Described, row: Format) -> bool:
+    """Return whether a picture's colours go into a file of this format multiplied by its alpha."""
+    return row.name == "tiff" and picture.associated_alpha and picture.alpha is not None
+
+
+def file_form(
+    pixels: NDArray[Any], alpha: NDArray[Any] | None, row: Format, *, associated: bool
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Return values (height, width, channels) and alpha (height, width) as they stand in a file.
+
+    They may be those of any part of a picture: each pixel is for itself.
+    """
+    if not row.alpha:
+        alpha = None
+    if not (row.floating and pixels.dtype == np.float32):
+        pixels = depth.reduced(pixels, row.bits)
+        alpha = None if alpha is None else depth.reduced(alpha, row.bits)
+    if row.name == "tiff" and associated and alpha is not None:
+        pixels = depth.multiplied(pixels, alpha)
+    return pixels, alpha
+
+
+def check_output(path: Path, shape: tuple[int, ...], quality: int) -> None:
+    """Raise PictureError where a picture `(height, width, ...)` cannot be written under a name."""
+    row = format_for(path)
     if not 1 <= quality <= 100:
         raise PictureError("the quality is out of range", got=quality, expected="1 to 100")
     if path.is_dir():
@@ -71,7 +153,7 @@ def _check(picture: Picture, path: Path, row: Format, quality: int) -> None:
         raise PictureError(
             f"{path} cannot be written", got="its folder does not exist", remedy="Create it first"
         )
-    height, width = picture.pixels.shape[:2]
+    height, width = shape[:2]
     if row.longest_side is not None and max(height, width) > row.longest_side:
         raise PictureError(
             f"{path}: the picture is too large for {row.title}",
@@ -79,8 +161,6 @@ def _check(picture: Picture, path: Path, row: Format, quality: int) -> None:
             expected=f"at most {row.longest_side} each way",
             remedy="Choose a name ending in .png or .tif",
         )
-    if not all(depth.all_finite(part) for part in (picture.pixels, picture.alpha) if part is not None):
-        raise PictureError(f"{path}: the picture holds NaN or infinity", remedy="Nothing was written")
 
 
 def _settle(path: Path) -> None:
@@ -89,60 +169,37 @@ def _settle(path: Path) -> None:
         os.fsync(stream.fileno())
 
 
-def _encode(picture: Picture, path: Path, row: Format, quality: int) -> tuple[str, ...]:
-    """Write the file under its temporary name; return the losses that only show while writing."""
-    pixels, alpha = picture.pixels, picture.alpha if row.alpha else None
-    if not (row.floating and pixels.dtype == np.float32):
-        pixels = depth.reduced(pixels, row.bits)
-        alpha = None if alpha is None else depth.reduced(alpha, row.bits)
+def encode(content: Content, metadata: Metadata, path: Path, *, row: Format, quality: int) -> tuple[str, ...]:
+    """Write a file under its temporary name; return the losses that only show while writing.
+
+    Raises OSError.
+    """
     if row.name == "bmp":
-        bitmap.write_bmp(picture, pixels, path)
+        bitmap.write_bmp(metadata, content.pixels(), path)
         return ()
-    associated = row.name == "tiff" and picture.associated_alpha and alpha is not None
-    if associated and alpha is not None:
-        pixels = depth.multiplied(pixels, alpha)
-    options = _options(row, pixels, quality)
+    options = _options(row, content, quality)
     lost: tuple[str, ...] = ()
     try:
-        _save(picture.metadata, (pixels, alpha), path, row, **options)
+        _save(metadata, content, path, row, **options)
     except OSError as error:
         # A block that libexif cannot put in order must not cost the picture.
-        if picture.metadata.exif is None or not str(error).startswith("exif: "):
+        if metadata.exif is None or not str(error).startswith("exif: "):
             raise
-        without = dataclasses.replace(picture.metadata, exif=None)
-        _save(without, (pixels, alpha), path, row, **options)
+        _save(dataclasses.replace(metadata, exif=None), content, path, row, **options)
         lost = (_EXIF_LOST,)
     if row.name == "tiff":
-        lost = _finish_tiff(picture, path, associated=associated)
+        lost = _finish_tiff(metadata, path, associated=content.associated)
     return lost
 
 
-def _save(
-    metadata: Metadata,
-    values: tuple[NDArray[Any], NDArray[Any] | None],
-    path: Path,
-    row: Format,
-    **options: Any,
-) -> None:
+def _save(metadata: Metadata, content: Content, path: Path, row: Format, **options: Any) -> None:
     with libvips.failing_as(OSError) as vips:
-        image = _image(vips, *values, metadata.dpi or _USUAL_DPI)
+        dpi = metadata.dpi or _USUAL_DPI
+        gray, deep = content.channels == 1, content.dtype == np.uint16
+        meaning = ("grey16" if deep else "b-w") if gray else ("rgb16" if deep else "srgb")
+        image = content.image(vips).copy(interpretation=meaning, xres=dpi[0] / 25.4, yres=dpi[1] / 25.4)
         keep = _attach(vips, image, metadata, row)
         vips.Operation.call(_SAVERS[row.name], image, libvips.file_name(path), keep=keep, **options)
-
-
-def _image(vips: Any, pixels: NDArray[Any], alpha: NDArray[Any] | None, dpi: tuple[float, float]) -> Any:
-    def of(values: NDArray[Any]) -> Any:
-        values = np.ascontiguousarray(values)
-        height, width, bands = values.shape
-        kind = _FORMATS[values.dtype.name]
-        return vips.Image.new_from_memory(values, width, height, bands, kind)
-
-    image = of(pixels)
-    if alpha is not None:
-        image = image.bandjoin(of(alpha[..., None]))
-    gray, deep = pixels.shape[2] == 1, pixels.dtype == np.uint16
-    meaning = ("grey16" if deep else "b-w") if gray else ("rgb16" if deep else "srgb")
-    return image.copy(interpretation=meaning, xres=dpi[0] / 25.4, yres=dpi[1] / 25.4)
 
 
 def _attach(vips: Any, image: Any, metadata: Metadata, row: Format) -> str:
@@ -164,24 +221,24 @@ def _attach(vips: Any, image: Any, metadata: Metadata, row: Format) -> str:
     return "|".join(keep)
 
 
-def _options(row: Format, pixels: NDArray[Any], quality: int) -> dict[str, Any]:
+def _options(row: Format, content: Content, quality: int) -> dict[str, Any]:
     if row.name == "jpeg":
         # Optimal coding tables would save some percent, but hold the whole picture in memory twice more.
         return {"Q": quality, "subsample_mode": "off"}
     if row.name == "tiff":
-        predictor = "float" if pixels.dtype == np.float32 else "horizontal"
-        big = pixels.nbytes > _BIG_TIFF_BYTES
+        predictor = "float" if content.dtype == np.float32 else "horizontal"
+        big = content.nbytes > _BIG_TIFF_BYTES
         return {"compression": "deflate", "predictor": predictor, "bigtiff": big}
     if row.name == "webp":
         # Without `exact` the colours under alpha 0 are changed.
         return {"lossless": True, "exact": True, "effort": 1}
     if row.name == "avif":
-        bits = 8 if pixels.dtype == np.uint8 else row.bits
+        bits = 8 if content.dtype == np.uint8 else row.bits
         return {"lossless": True, "compression": "av1", "bitdepth": bits, "effort": 1}
     return {}
 
 
-def _finish_tiff(picture: Picture, path: Path, *, associated: bool) -> tuple[str, ...]:
+def _finish_tiff(metadata: Metadata, path: Path, *, associated: bool) -> tuple[str, ...]:
     """Add to a TIFF what libvips leaves out: EXIF, and that the colours are multiplied by alpha."""
     if associated:
         with path.open("r+b") as stream:
@@ -189,8 +246,8 @@ def _finish_tiff(picture: Picture, path: Path, *, associated: bool) -> tuple[str
             stream.seek(directory.entries[338].position)
             stream.write((1).to_bytes(2, "little" if layout.order == "<" else "big"))
     try:
-        if picture.metadata.exif is not None:
-            exif.add_exif_to_tiff(path, picture.metadata.exif)
+        if metadata.exif is not None:
+            exif.add_exif_to_tiff(path, metadata.exif)
     except tags.BrokenTagsError:
         return (_EXIF_LOST,)
     return ()

@@ -1,0 +1,126 @@
+"""Pictures that are worked on from the disk, because they are large or because memory is limited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from grainless.batch.pipeline import check_disk
+from grainless.budget import Budget
+from grainless.denoiser import Denoiser
+from grainless.diagnosis import spans
+from grainless.errors import PictureError
+from grainless.memory import free_memory, megabytes
+from grainless.picture import (
+    AnyPicture,
+    Picture,
+    PictureFacts,
+    StoredPicture,
+    encoding_bytes,
+    format_for,
+    look_at,
+    store_picture,
+)
+
+MAX_MEGAPIXELS = 500.0
+"""Of pictures that are worked on in memory, if nothing else is asked for."""
+SHARE = 1 / 8
+"""A picture whose values take more of the free memory than this goes to the disk.
+
+It would be in memory twice, and what decodes and encodes it comes on top.
+"""
+_WHOLE_ENCODERS = frozenset({"webp", "avif", "bmp"})
+_FILL_BYTES = 6
+"""Bytes per pixel, at most, that the fill under transparent pixels takes on the disk."""
+
+
+@dataclass(frozen=True)
+class Large:
+    """A picture on the disk."""
+
+    picture: StoredPicture
+    tile: int | None
+    """Largest side of its tiles; None for the usual one."""
+
+
+def sampled(picture: AnyPicture) -> Picture:
+    """Return a picture in memory that has the same diagnosis."""
+    if isinstance(picture, Picture):
+        return picture
+    rows, columns = picture.pixels.shape[:2]
+    return picture.boxes(spans(rows), spans(columns))
+
+
+def goes_to_disk(facts: PictureFacts, target: Path) -> bool:
+    """Return whether a picture is too large for the free memory, and can be worked on from the disk."""
+    if facts.whole is not None or format_for(target).name in _WHOLE_ENCODERS:
+        return False
+    free = free_memory()
+    large = facts.width * facts.height > MAX_MEGAPIXELS * 1e6
+    return large or (free is not None and facts.nbytes > free * SHARE)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How much memory may be used, and for what."""
+
+    limit: int
+    """In bytes, of the whole process."""
+    denoiser: Denoiser
+    mask: Path | None = None
+
+
+def read_large(source: Path, target: Path, facts: PictureFacts, *, limit: Limit | None = None) -> Large:
+    """Decode a picture into a scratch file beside its result, whose folder must be there.
+
+    With a `limit` the tiles are chosen so that it is kept. Raises DiskFullError before anything is decoded,
+    PictureError for a file or a format that would break the limit, and InputError for one that is too small.
+    """
+    tile = None if limit is None else _fitting_tile(source, target, facts, limit)
+    fill = _FILL_BYTES * facts.width * facts.height if facts.channels in {2, 4} else 0
+    # The values before, the values after, and the file that is written of these.
+    check_disk(target, 3 * facts.nbytes + fill)
+    return Large(store_picture(source, target.parent), tile)
+
+
+def _fitting_tile(source: Path, target: Path, facts: PictureFacts, limit: Limit) -> int:
+    """Return the largest side of the tiles within the limit."""
+    row = format_for(target)
+    row_bytes = facts.width * facts.channels * facts.dtype.itemsize
+    encoding = encoding_bytes(row, facts.nbytes, row_bytes)
+    budget = _budget(limit.limit)
+    if facts.whole is not None:
+        _check_whole(
+            f"{source} is {facts.whole}, which can only be decoded as a whole",
+            budget.begin + facts.decoding,
+            limit.limit,
+            "first save it as TIFF, as PNG that is not interlaced or as JPEG that is not progressive",
+        )
+    if row.name in _WHOLE_ENCODERS:
+        _check_whole(
+            f"{target}: {row.title} can only be written as a whole",
+            budget.begin + encoding,
+            limit.limit,
+            "choose a name ending in .png, .tif or .jpg",
+        )
+    mask = 0 if limit.mask is None else look_at(limit.mask).decoding
+    beside = max(facts.decoding, encoding, mask)
+    return budget.tile(limit.denoiser, beside=beside, side=max(facts.width, facts.height))
+
+
+def _check_whole(problem: str, needed: int, limit: int, way_out: str) -> None:
+    """Refuse what has to be in memory as a whole and cannot."""
+    if needed > limit:
+        raise PictureError(
+            problem,
+            got=f"a limit of {megabytes(limit)}",
+            expected=f"at least {megabytes(needed)}",
+            remedy=f"Raise --max-memory, or {way_out}",
+        )
+
+
+@lru_cache(maxsize=1)
+def _budget(limit: int) -> Budget:
+    """Return the one budget of this process."""
+    return Budget(limit)

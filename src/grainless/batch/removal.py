@@ -1,0 +1,200 @@
+"""What is removed from pictures: how much and where, whether that is for the better, and a picture of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainless.batch.journal import Mark, Settings, journal_file
+from grainless.batch.plans import Job, Plan
+from grainless.blend import Blend, read_mask, store_mask
+from grainless.denoiser import crop_box
+from grainless.diagnosis.sampling import to_levels
+from grainless.errors import InputError, OutputExistsError
+from grainless.guard import SIDE, Guard
+from grainless.picture import (
+    AnyPicture,
+    Metadata,
+    Picture,
+    StoredPicture,
+    look_at,
+    write_picture,
+    write_stored,
+)
+from grainless.planes import ArrayPlane, Part, Plane, new_array, strips
+from grainless.tiling import Box
+from grainless.tone import encode_srgb
+
+GRAY, AMPLIFICATION = 128, 4
+"""What nothing removed looks like, and how many times stronger the rest is shown."""
+SHOWN = ".removed.png"
+"""What is put behind the name of a result for the picture of what was removed."""
+
+_MASK_BYTES = 500 * 10**6
+"""A larger mask is not read into memory to be checked before the first picture."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removal:
+    """How much of what the model finds is removed, and what is done with the rest of the knowledge."""
+
+    luma: float = 1.0
+    chroma: float = 1.0
+    mask: Path | None = None
+    """Gray picture, as large as each of the pictures: white is cleaned, black is left as it is."""
+    guard: bool = True
+    """Keep the original where the result is worse."""
+    show: bool = False
+    """Write what was removed beside each result."""
+
+    def settings(self, *, limited: bool = False) -> Settings:
+        """Return what decides the bytes of a result; raises what is wrong with the mask before any file.
+
+        Where memory is `limited` only the head of the mask is looked at.
+        """
+        mask = None
+        if self.mask is not None:
+            facts = look_at(self.mask)
+            if not limited and facts.nbytes <= _MASK_BYTES:
+                self.blend(1.0)
+            with self.mask.open("rb") as stream:
+                mask = hashlib.file_digest(stream, "sha256").hexdigest()
+        Blend(luma=self.luma, chroma=self.chroma)
+        return {
+            "luma": self.luma,
+            "chroma": self.chroma,
+            "mask": mask,
+            "guard": self.guard,
+            "show_removed": self.show,
+        }
+
+    def pinned(self) -> Removal:
+        """Return the same for other machines."""
+        return self if self.mask is None else replace(self, mask=self.mask.absolute())
+
+    def blend(self, strength: float, *, folder: Path | None = None) -> Blend:
+        """Return the blend for one picture; raises as `Blend` and `read_mask` do.
+
+        With a `folder` the mask lies in a scratch file in it, else in memory.
+        """
+        mask: NDArray[Any] | Plane | None = None
+        if self.mask is not None:
+            mask = _read(self.mask, Mark.of(self.mask)) if folder is None else store_mask(self.mask, folder)
+        return Blend(strength=strength, luma=self.luma, chroma=self.chroma, mask=mask)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A result, and what was removed for it or would have been."""
+
+    result: Any
+    removed: AnyPicture
+    """A gray or RGB picture of 8 bits."""
+
+    def write(self, job: Job) -> str:
+        """Write the picture of what was removed; say where it is."""
+        path = place_of_removed(job)
+        write_any(self.removed, path)
+        return f"what was removed, {AMPLIFICATION} times as strong: {path}"
+
+
+def write_any(picture: AnyPicture, path: Path, *, quality: int = 95) -> tuple[str, ...]:
+    """Write a picture, wherever its values are, as `write_picture` does."""
+    if isinstance(picture, Picture):
+        return write_picture(picture, path, quality=quality)
+    return write_stored(picture, path, quality=quality)
+
+
+def place_of_removed(job: Job) -> Path:
+    """Return where what was removed is written: beside the result, under its whole name."""
+    return job.target.with_name(job.target.name + SHOWN)
+
+
+def check_places_of_removed(planned: Plan, *, overwrite: bool) -> None:
+    """Refuse to write what was removed over an input, or over a file that no earlier run can have made.
+
+    Raises OutputExistsError.
+    """
+    sources = {os.path.realpath(job.source) for job in planned.jobs}
+    begun = not planned.single and journal_file(planned.out).exists()
+    for job in planned.jobs:
+        path = place_of_removed(job)
+        if os.path.realpath(path) in sources:
+            raise OutputExistsError(
+                f"{path} would replace an input", remedy="Name another output, or leave out --show-removed"
+            )
+        if path.exists() and not (overwrite or begun):
+            raise OutputExistsError(f"{path} exists already", remedy="Add --overwrite to replace it")
+
+
+def show_removed(before: AnyPicture, after: AnyPicture, *, linear: bool = False) -> AnyPicture:
+    """Return what was removed, as a picture where `after` is: in memory or on the disk.
+
+    On gray: 128 + 4 * (before - after) in levels of 255, clipped, as uint8: lighter where the picture was
+    lighter before.
+    """
+    if isinstance(before, Picture) and isinstance(after, Picture):
+        return Picture(_removed(before.pixels, after.pixels, linear=linear), None, Metadata(), "png")
+    old, new = _planes_of(before)[0], _planes_of(after)[0]
+    height, width, channels = old.shape
+    made = after.new if isinstance(after, StoredPicture) else new_array
+    shown = made((height, width, channels), np.dtype(np.uint8))
+    for strip in strips(old):
+        shown.write(strip, _removed(old.read(strip), new.read(strip), linear=linear))
+    return StoredPicture(shown, None, Metadata(), "png", associated_alpha=False, notes=(), new=made)
+
+
+def why_worse(before: AnyPicture, after: AnyPicture, *, linear: bool = False) -> str:
+    """Say why a result is worse than its picture, which is as large; nothing if it is not."""
+    (old, alpha), (new, _) = _planes_of(before), _planes_of(after)
+    guard = Guard(*old.shape[:2], linear=linear)
+    for strip in strips(old, multiple=SIDE):
+        visible = None if alpha is None else alpha.read(strip)[..., 0] > 0
+        guard.see(old.read(strip), new.read(strip), strip, visible=visible)
+    return guard.verdict().reason
+
+
+def cropped(picture: AnyPicture, crop: tuple[int, int, int, int] | None) -> AnyPicture:
+    """Return a part (x, y, width, height) of a picture, all for None."""
+    if crop is None:
+        return picture
+    box = crop_box(crop, picture.pixels.shape)
+    if isinstance(picture, StoredPicture):
+        alpha = None if picture.alpha is None else Part(picture.alpha, box)
+        return replace(picture, pixels=Part(picture.pixels, box), alpha=alpha)
+    rows, columns = box.slices(Box(0, 0, 0, 0))
+    shown = None if picture.alpha is None else picture.alpha[rows, columns]
+    return replace(picture, pixels=picture.pixels[rows, columns], alpha=shown)
+
+
+def _planes_of(picture: AnyPicture) -> tuple[Plane, Plane | None]:
+    if isinstance(picture, StoredPicture):
+        return picture.pixels, picture.alpha
+    return ArrayPlane(picture.pixels), None if picture.alpha is None else ArrayPlane(picture.alpha[..., None])
+
+
+def _removed(before: NDArray[Any], after: NDArray[Any], *, linear: bool) -> NDArray[np.uint8]:
+    old, new = (to_levels(_as_shown(values, linear=linear)) for values in (before, after))
+    shown: NDArray[np.uint8] = np.clip(np.rint(GRAY + AMPLIFICATION * (old - new)), 0, 255).astype(np.uint8)
+    return shown
+
+
+def _as_shown(values: NDArray[Any], *, linear: bool) -> NDArray[Any]:
+    if linear and values.dtype.kind == "f":
+        return encode_srgb(np.clip(values, 0, 1).astype(np.float32))
+    return values
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path, mark: Mark) -> NDArray[Any]:
+    """Read a mask once for all files; one that has changed since is read again."""
+    if mark.size < 0:
+        raise InputError(f"The mask {path} cannot be read", remedy="Check the spelling of the path")
+    return read_mask(path)

@@ -1,0 +1,14 @@
+"""Whether a cleaned picture is better than the noisy one, told without a clean one to compare with.
+
+    verdict = compare(before, after)
+    if verdict.worse:
+        print(verdict.reason)
+
+A `Guard` takes a picture part by part, so that none needs to be in memory whole. `docs/guard.md` says how it
+is told and how often it is right.
+"""
+
+from grainless.guard.tally import SIDE
+from grainless.guard.verdict import Guard, Verdict, compare
+
+__all__ = ["SIDE", "Guard", "Verdict", "compare"]
