@@ -144,12 +144,20 @@ def clean_file(
             progress(0.05, "Looking at the noise")
             diagnosis = diagnose_picture(picture, file=source)
             tick = _limited(progress, settings.max_seconds)
-            notes = work.write(work.compute(picture, job, tick), job)
+            notes = (*_chosen(order), *work.write(work.compute(picture, job, tick), job))
             progress(0.9, "Preparing the views")
             after = read_picture(target, max_megapixels=settings.max_megapixels)
-            return _viewed(picture, after, target, diagnosis=diagnosis, notes=tuple(notes))
+            return _viewed(picture, after, target, diagnosis=diagnosis, notes=notes)
         except (OSError, MemoryError) as error:
             raise in_words(error, job) from error
+
+
+def _chosen(order: Order) -> Iterator[str]:
+    """Say what was chosen, which the work takes for known."""
+    if order.model != AUTO:
+        yield f"cleaned with the model {order.model}"
+    if order.strength is not None and order.strength < 1:
+        yield f"strength {order.strength:.0%}"
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ Values = NDArray[np.float64]
 HEIGHT, WIDTH = 720, 1080
 HORIZON = 450
 EXAMPLES = {
-    "grain": ("Night grain", "camera:0.9+grain:8:size=1.4:chroma=0.6"),
+    "grain": ("Grain", "gaussian:30"),
     "specks": ("Specks", "salt-pepper:0.12"),
     "clean": ("Clean", "clean"),
 }
@@ -30,6 +31,7 @@ def write_example(name: str, folder: Path) -> Path:
     return path
 
 
+@lru_cache(maxsize=1)
 def draw_lake() -> NDArray[np.uint8]:
     """Return the picture without noise, uint8 (720, 1080, 3), always the same."""
     rng = np.random.default_rng(11)
@@ -115,28 +117,31 @@ def _water(land: Values, rng: np.random.Generator) -> Values:
 
 def _boat(picture: Values) -> None:
     """Draw a small boat with two sails."""
-    y, x = np.mgrid[:HEIGHT, :WIDTH]
     mast, keel = 330, 545
+    part = picture[keel - 130 : keel + 12, mast - 80 : mast + 90]
+    y, x = np.mgrid[keel - 130 : keel + 12, mast - 80 : mast + 90]
     main = np.clip(np.minimum(x - mast - 2, (y - (keel - 118)) * 0.52 - (x - mast)), 0, 1)
     main *= np.clip(keel - 12 - y, 0, 1)
     jib = np.clip(np.minimum(mast - 3 - x, (y - (keel - 96)) * 0.36 - (mast - x)), 0, 1)
     jib *= np.clip(keel - 14 - y, 0, 1)
-    _blend(picture, main, (250, 236, 214))
-    _blend(picture, jib, (236, 206, 186))
+    _blend(part, main, (250, 236, 214))
+    _blend(part, jib, (236, 206, 186))
     hull = np.clip(np.minimum(62 - abs(x - mast - 6) - (y - keel) * 1.5, y - keel + 9), 0, 1)
     hull *= np.clip(keel + 9 - y, 0, 1)
-    _blend(picture, hull, (58, 30, 34))
-    _blend(picture, np.clip(2 - abs(x - mast), 0, 1) * (y > keel - 124) * (y < keel), (40, 26, 34))
+    _blend(part, hull, (58, 30, 34))
+    _blend(part, np.clip(2 - abs(x - mast), 0, 1) * (y > keel - 124) * (y < keel), (40, 26, 34))
 
 
 def _trees(picture: Values, rng: np.random.Generator) -> None:
     """Draw dark firs at both sides of the shore."""
-    y, x = np.mgrid[:HEIGHT, :WIDTH]
     for _ in range(16):
         side = rng.random() < 0.6
         foot = rng.uniform(0, 170) if side else rng.uniform(930, WIDTH)
         height = rng.uniform(130, 330) * (1 - 0.5 * abs(foot - (0 if side else WIDTH)) / 170)
+        left = max(0, int(foot) - 80)
+        part = picture[HEIGHT - 340 :, left : int(foot) + 80]
+        y, x = np.mgrid[HEIGHT - 340 : HEIGHT, left : left + part.shape[1]]
         below = (y - (HEIGHT - height)) / height
         teeth = 0.72 + 0.28 * ((below * 11) % 1.0)
         half = np.clip(below, 0, 1) * teeth * height * 0.2
-        _blend(picture, np.clip(half - abs(x - foot), 0, 1) * 0.97, (14, 18, 30))
+        _blend(part, np.clip(half - abs(x - foot), 0, 1) * 0.97, (14, 18, 30))

@@ -38,7 +38,7 @@ NOISES = (
 OFFERED_PROTOCOLS = (FILE_8BIT.name, AWGN_LITERATURE.name, Y_8BIT.name)
 """Those that say something of one picture."""
 DEFAULT_METHODS = ("universal", "fast", "median", "nlm", "wavelet")
-LARGEST = (1024, 1024)
+LARGEST = (1200, 1200)
 """Height and width of what is measured: the middle of a larger picture. Some filters are slow."""
 
 
@@ -70,7 +70,6 @@ class Line:
     psnr: float
     """In dB; infinite for an exact match."""
     ssim: float
-    seconds: float
     remark: str
     """What it was told or given beyond the picture."""
 
@@ -120,7 +119,7 @@ def try_methods(
         check_file(source, settings)
         picture = read_picture(source, max_megapixels=settings.max_megapixels)
         whole = to_8bit(picture.pixels)
-        clean, cut = _middle(whole)
+        clean = _middle(whole)
         kept: dict[str, NDArray[Any]] = {}
         steps = len(experiment.methods) + 1
         methods = [
@@ -142,7 +141,7 @@ def try_methods(
         lines=lines,
         stamp=found.stamp,
         pictures=tuple(_drawn(folder, number, item, lines) for number, item in enumerate(shown)),
-        notes=tuple(_notes(whole, cut, found)),
+        notes=tuple(_notes(whole, clean, found)),
     )
 
 
@@ -169,13 +168,12 @@ def _check(experiment: Experiment, settings: ServiceSettings) -> None:
         )
 
 
-def _middle(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bool]:
-    """Return the middle of a picture, and whether anything was cut off."""
+def _middle(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the middle of a picture, at most LARGEST."""
     height, width = pixels.shape[:2]
     down, across = min(height, LARGEST[0]), min(width, LARGEST[1])
     top, left = (height - down) // 2, (width - across) // 2
-    part = np.ascontiguousarray(pixels[top : top + down, left : left + across])
-    return part, part.shape != pixels.shape
+    return np.ascontiguousarray(pixels[top : top + down, left : left + across])
 
 
 @dataclass(frozen=True)
@@ -209,8 +207,7 @@ def _line(found: Evaluation, name: str) -> Line:
     scores = row.pictures[0].scores
     remarks = {"none": "", "told": "told the noise level", "estimated": "estimates the noise level"}
     remark = remarks[row.sigma] + (" (noise clipped)" if row.handed_clipped else "")
-    height_width = row.seconds_per_megapixel
-    return Line(name, scores.psnr, scores.ssim, height_width, remark.strip())
+    return Line(name, scores.psnr, scores.ssim, remark.strip())
 
 
 def _drawn(
@@ -222,9 +219,8 @@ def _drawn(
     return path, f"{name}{psnr}"
 
 
-def _notes(whole: NDArray[np.uint8], cut: bool, found: Evaluation) -> Iterator[str]:
-    if cut:
-        yield (
-            f"Only the middle {LARGEST[1]} × {LARGEST[0]} pixels of {whole.shape[1]} × {whole.shape[0]} were used."
-        )
+def _notes(whole: NDArray[np.uint8], part: NDArray[np.uint8], found: Evaluation) -> Iterator[str]:
+    if part.shape != whole.shape:
+        sizes = [f"{pixels.shape[1]} × {pixels.shape[0]}" for pixels in (part, whole)]
+        yield f"Only the middle {sizes[0]} pixels of {sizes[1]} were used."
     yield f"Noise {found.noises[0]}, seed {found.seed}."

@@ -17,11 +17,11 @@ Pixels = NDArray[np.uint8]
 LONGEST_SIDE = 1600
 """Pixels of a whole picture as it is shown; what is larger is made smaller."""
 PART = (960, 640)
-"""Width and height of the part that is shown pixel for pixel."""
+"""Most width and height of the part that is shown pixel for pixel; it always has this shape."""
 MAP_SIDE = 420
 """Longest side of the small picture on which a part is chosen."""
 _GAINS = (32, 16, 8, 4, 2, 1)
-_ROOM = 112.0
+_ROOM = 127.0
 """Levels that the amplified difference may take to either side of gray."""
 _SAMPLES = 1_000_000
 
@@ -57,11 +57,12 @@ def part_around(size: tuple[int, int], place: tuple[float, float]) -> tuple[slic
     `size` is height and width of the picture; `place`, down and across from 0 to 1, is in the middle of the
     part unless that would leave the picture.
     """
-    return _span(size[0], PART[1], place[0]), _span(size[1], PART[0], place[1])
+    scale = min(1.0, size[0] / PART[1], size[1] / PART[0])
+    return _span(size[0], PART[1] * scale, place[0]), _span(size[1], PART[0] * scale, place[1])
 
 
-def _span(length: int, wanted: int, place: float) -> slice:
-    extent = min(length, wanted)
+def _span(length: int, wanted: float, place: float) -> slice:
+    extent = min(length, max(1, round(wanted)))
     first = round(min(max(place, 0.0), 1.0) * length - extent / 2)
     first = min(max(first, 0), length - extent)
     return slice(first, first + extent)
@@ -109,11 +110,11 @@ def _mean_change(before: Pixels, after: Pixels) -> float:
 def gain_for(before: Pixels, after: Pixels) -> int:
     """Return how many times the difference of two pictures can be amplified and still be shown.
 
-    A power of two from 1 to 32 that at most one value in two hundred is too large for.
+    A power of two from 1 to 32 that at most one value in twenty is too large for.
     """
     step = max(1, before.size // _SAMPLES)
     change = np.abs(before.ravel()[::step].astype(np.int16) - after.ravel()[::step])
-    most = float(np.quantile(change, 0.995))
+    most = float(np.quantile(change, 0.95))
     return next((gain for gain in _GAINS if gain * most <= _ROOM), 1)
 
 

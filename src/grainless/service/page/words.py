@@ -28,19 +28,44 @@ _MOST_NOTES = 40
 def verdict(cleaned: Cleaned) -> str:
     """Return what was found in a picture and what was done."""
     told = cleaned.diagnosis
+    sure = "sure" if told.confidence >= 0.9 else "fairly sure" if told.confidence >= 0.6 else "not sure"
     return (
-        f'<div class="verdict"><p class="found">Found: <b>{_HEADLINES[told.kind]}</b> '
-        f"<small>{round(100 * told.confidence)} % sure</small></p>"
-        f"<p>{escape(_explanation(told))}</p>{_list(cleaned.notes)}"
-        f'<p class="facts">{escape(cleaned.facts)}</p></div>'
+        f'<div class="verdict"><p class="found">Found: <b>{_HEADLINES[told.kind]}</b> <small>{sure}</small></p>'
+        f"<p>{_explanation(told)}</p>{_list(_further(cleaned))}"
+        f'<p class="facts">{escape(cleaned.file.name)}<br>{escape(cleaned.facts)}</p></div>'
     )
 
 
 def _explanation(told: Diagnosis) -> str:
-    """Return the advice of a diagnosis; for a clean picture also the way to have it cleaned anyway."""
-    if told.model is None:
-        return f"{told.advice} To clean it anyway, choose a model."
-    return told.advice
+    """Say how much noise there is, and of a clean picture how to have it cleaned anyway."""
+    levels = f"about {told.sigma:.0f} of 255 levels" if told.sigma is not None else ""
+    share = f"{100 * told.density:.1f} % of the values" if told.density is not None else ""
+    quality = f", quality {told.quality}" if told.quality is not None else ""
+    return {
+        "clean": "No noise worth removing was found. To clean it anyway, choose a model.",
+        "gaussian": f"The same everywhere: {levels}.",
+        "salt-pepper": f"They hit {share}.",
+        "signal-dependent": f"It changes with the light: {levels}.",
+        "correlated": f"As film, scans and cameras' JPEGs have them: {levels}.",
+        "jpeg": f"Left by strong compression{quality}.",
+        "mixed": f"Specks hit {share}; the rest is {levels}.",
+    }[told.kind]
+
+
+def _further(cleaned: Cleaned) -> list[str]:
+    """Return what was done, converted or lost; what the verdict says already is left out of it."""
+    short = cleaned.diagnosis.in_short()
+    lines = [note.replace(f": {short}", "").replace(f"{short}: ", "cleaned with the ") for note in cleaned.notes]
+    return [line[:1].upper() + line[1:] for line in lines if line]
+
+
+def amplified(cleaned: Cleaned) -> str:
+    """Say how strong the removed is shown, and what to look for."""
+    strength = f"{cleaned.gain} times as strong" if cleaned.gain > 1 else "as it is"
+    return (
+        f"Shown {strength}; plain gray is nothing. It should look like noise: where you can "
+        "make out the picture, detail was lost, and less strength is better."
+    )
 
 
 def folder_summary(result: CleanedFolder) -> str:

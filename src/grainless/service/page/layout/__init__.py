@@ -57,7 +57,6 @@ def mount(app: fastapi.FastAPI, settings: ServiceSettings) -> None:
         mcp_server=False,
         pwa=False,
         theme=looks.theme(),
-        css=looks.CSS,
         head=looks.HEAD,
     )
 

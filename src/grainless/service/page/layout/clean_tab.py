@@ -22,6 +22,7 @@ class _Views:
     part: gr.ImageSlider
     map: gr.Image
     removed: gr.Image
+    amplified: gr.HTML
 
     def all(self) -> list[Any]:
         return [getattr(self, item.name) for item in fields(self)]
@@ -42,17 +43,17 @@ def lay_out_clean(desk: Desk) -> None:
             )
             with gr.Row(elem_classes="examples") as examples:
                 gr.HTML("No picture at hand? Try one:", elem_classes="examples-text")
-                grain = gr.Button("Night grain", size="sm", elem_id="example-grain")
+                grain = gr.Button("Grain", size="sm", elem_id="example-grain")
                 specks = gr.Button("Specks", size="sm", elem_id="example-specks")
             said = gr.HTML(elem_id="verdict")
         with gr.Column(visible=False, elem_classes="view-side") as seen:
             views = _lay_out_views()
         with gr.Column(visible=False, elem_classes="take-side") as take:
-            download = gr.DownloadButton("Download the clean picture", variant="primary", elem_id="download")
+            download = gr.DownloadButton("Download", variant="primary", elem_id="download")
             with gr.Accordion("Settings", open=True, elem_classes="settings"):
                 strength = gr.Slider(0, 100, value=100, step=1, label="Strength, %", elem_id="strength")
                 model = gr.Dropdown(
-                    _model_choices(desk), value=AUTO, label="Model", elem_id="model", filterable=False
+                    _model_choices(desk), value=AUTO, label="Model", info="auto looks at the picture first", elem_id="model", filterable=False
                 )
     outputs = [said, kept, *views.all(), download, strength, seen, take, examples]
     _connect(desk, drop, outputs, settings=(model, strength))
@@ -63,24 +64,26 @@ def lay_out_clean(desk: Desk) -> None:
 
 def _model_choices(desk: Desk) -> list[tuple[str, str]]:
     models = offered_models(desk.settings)
-    return [("auto (looks at the picture first)", AUTO), *((name, name) for name in models)]
+    return [("auto", AUTO), *((name, name) for name in models)]
 
 
 def _lay_out_views() -> _Views:
     with gr.Tabs(elem_classes="views"):
-        with gr.Tab("Before | after"):
+        with gr.Tab("Compare"):
             whole = _slider("whole")
-        with gr.Tab("100 %"), gr.Row(elem_classes="closer"):
+        with gr.Tab("100 %"):
             part = _slider("part")
-            shown_map = gr.Image(
-                show_label=False,
-                interactive=False,
-                format="png",
-                buttons=[],
-                elem_id="map",
-                type="filepath",
-            )
-        with gr.Tab("What was removed"):
+            with gr.Row(elem_classes="closer"):
+                shown_map = gr.Image(
+                    show_label=False,
+                    interactive=False,
+                    format="png",
+                    buttons=[],
+                    elem_id="map",
+                    type="filepath",
+                )
+                gr.HTML("Pixel for pixel. Click on the small picture to look elsewhere.", elem_classes="hint")
+        with gr.Tab("Removed"):
             removed = gr.Image(
                 show_label=False,
                 interactive=False,
@@ -89,7 +92,8 @@ def _lay_out_views() -> _Views:
                 elem_id="removed",
                 type="filepath",
             )
-    return _Views(whole, part, shown_map, removed)
+            amplified = gr.HTML(elem_classes="hint", elem_id="amplified")
+    return _Views(whole, part, shown_map, removed, amplified)
 
 
 def _slider(name: str) -> gr.ImageSlider:
@@ -112,7 +116,7 @@ def _connect(
 
     def clean(path: str | None, name: str, share: float | None, progress: gr.Progress) -> list[Any]:
         if not path:
-            return [None, None, *[None] * 4, None, gr.skip(), *[gr.update(visible=False)] * 2, gr.update(visible=True)]
+            return [None, None, *[None] * 5, None, gr.skip(), *[gr.update(visible=False)] * 2, gr.update(visible=True)]
         folder = desk.scratch.folder()
         cleaned = clean_file(
             desk.take(path),
@@ -128,7 +132,8 @@ def _connect(
             (str(cleaned.before), str(cleaned.after)),
             *_part(desk, cleaned, cleaned.place),
             str(cleaned.removed),
-            gr.update(value=str(cleaned.file), label=f"Download {cleaned.file.name}"),
+            words.amplified(cleaned),
+            str(cleaned.file),
             round(100 * used),
             gr.update(visible=True),
             gr.update(visible=True),

@@ -28,9 +28,10 @@ def lay_out_folder(desk: Desk) -> None:
             elem_classes="drop",
         )
         model = gr.Dropdown(
-            [("auto (looks at each picture first)", AUTO), *((name, name) for name in offered_models(desk.settings))],
+            [("auto", AUTO), *((name, name) for name in offered_models(desk.settings))],
             value=AUTO,
             label="Model",
+            info="auto looks at each picture first",
             filterable=False,
         )
         start = gr.Button("Clean them all", variant="primary", elem_id="clean-all")

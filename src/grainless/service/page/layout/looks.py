@@ -10,8 +10,12 @@ HEADER = (
     "<h1>grainless</h1>"
     "<p>Takes the noise out of pictures. Format, depth and metadata stay as they are.</p>"
 )
-CSS = (Path(__file__).parent / "looks.css").read_text(encoding="utf-8")
-HEAD = f"<script>{(Path(__file__).parent / 'looks.js').read_text(encoding='utf-8')}</script>"
+_HERE = Path(__file__).parent
+# Not as Gradio's `css`: that puts another selector before each rule, and not before those of media queries.
+HEAD = (
+    f"<style>{(_HERE / 'looks.css').read_text(encoding='utf-8')}</style>"
+    f"<script>{(_HERE / 'looks.js').read_text(encoding='utf-8')}</script>"
+)
 _FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "Noto Sans", "Arial", "sans-serif")
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 
@@ -28,7 +32,7 @@ def theme() -> gr.themes.Base:
     """Return the theme; its fonts are names of installed ones, so that nothing is fetched."""
     return gr.themes.Base(
         primary_hue=gr.themes.colors.indigo,
-        secondary_hue=gr.themes.colors.amber,
+        secondary_hue=gr.themes.colors.indigo,
         neutral_hue=gr.themes.colors.slate,
         radius_size=gr.themes.sizes.radius_lg,
         font=[gr.themes.Font(name) for name in _FONT],
