@@ -19,7 +19,9 @@ class ServiceSettings(BaseModel):
     max_megapixels: float = Field(default=50.0, gt=0)
     """Largest picture, in million pixels, looked up in its header before anything is decoded."""
     max_seconds: float = Field(default=120.0, gt=0)
-    """Longest time for one picture from when a worker takes it up, and longest time for one upload."""
+    """Longest time for the work on one picture, from when a worker takes it up."""
+    max_transfer_seconds: float = Field(default=300.0, gt=0)
+    """Longest time for a picture to arrive, and for its result to be taken."""
     workers: int = Field(default=2, ge=1, le=64)
     """Pictures that are worked on at the same time."""
     queue: int = Field(default=16, ge=0, le=10_000)

@@ -1,0 +1,73 @@
+"""Puts the service together: routes, limits, gate, and the page if there is one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from grainless.service.api import Service, router
+from grainless.service.cleaning import Cleaner
+from grainless.service.gate import Gate
+from grainless.service.metrics import Metrics
+from grainless.service.pool import Pool
+from grainless.service.problems import add_problem_handlers
+from grainless.version import __version__
+
+if TYPE_CHECKING:
+    import gradio
+
+    from grainless.service.settings import ServiceSettings
+
+
+def create_app(settings: ServiceSettings, page: gradio.Blocks | None = None) -> FastAPI:
+    """Return the app, with its model loaded and `page` at `/`.
+
+    Raises ModelError where a model that is to be offered is missing or refused.
+    """
+    pool = Pool(settings)
+    service = Service(settings, Cleaner.of(settings), pool, Metrics(pool))
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await pool.close()
+
+    # FastAPI's own pages of documentation load scripts from other hosts; the schema itself stays.
+    app = FastAPI(
+        title="grainless",
+        description="Takes the noise out of pictures.",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    app.include_router(router)
+    add_problem_handlers(app, service.metrics)
+    app.add_middleware(Gate, metrics=service.metrics, api_key=settings.api_key)
+    if page is not None:
+        _mount(app, page, settings)
+    return app
+
+
+def _mount(app: FastAPI, page: gradio.Blocks, settings: ServiceSettings) -> None:
+    """Put the page at `/`, behind the routes, with everything off that would call other hosts."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    import gradio  # noqa: PLC0415 - takes seconds, and the API alone does without
+
+    gradio.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        footer_links=[],
+        run_history=False,
+        show_error=True,
+        max_file_size=settings.max_bytes,
+        ssr_mode=False,
+        enable_monitoring=False,
+        mcp_server=False,
+    )
