@@ -25,8 +25,8 @@ __all__ = ["build_page", "mount_page"]
 def build_page(settings: ServiceSettings) -> gradio.Blocks:
     """Return the page; raises MissingExtraError without Gradio.
 
-    What is dropped and what is made of it lies in a private folder of the system's folder for temporary files,
-    and is deleted an hour after it was used, and at the end of the program.
+    What is dropped and what is made of it lies in a private folder among the system's temporary files, and is
+    deleted an hour after it was used, and at the end of the program.
     """
     _load_gradio()
     from grainless.service.page.layout import build  # noqa: PLC0415  # Gradio takes seconds to load
@@ -37,7 +37,7 @@ def build_page(settings: ServiceSettings) -> gradio.Blocks:
 def mount_page(app: fastapi.FastAPI, settings: ServiceSettings) -> None:
     """Put the page at "/" of an application, behind all routes that it has by now.
 
-    With an API key the page asks for it as the password of any user. Raises MissingExtraError without Gradio.
+    Raises MissingExtraError without Gradio.
     """
     _load_gradio()
     from grainless.service.page.layout import mount  # noqa: PLC0415  # Gradio takes seconds to load

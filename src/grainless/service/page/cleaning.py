@@ -14,19 +14,21 @@ from grainless.batch import Job
 from grainless.batch.pictures import AUTO, Denoising
 from grainless.batch.work import in_words
 from grainless.diagnosis import Diagnosis, diagnose_picture
-from grainless.errors import GrainlessError, InputError, ModelError, PictureError
-from grainless.model_file import ModelCard, list_models
+from grainless.errors import GrainlessError, InputError, ModelError, PictureError, PictureTooLargeError
 from grainless.picture import Picture, read_picture
 from grainless.picture.formats import FORMATS
 from grainless.picture.inspection import HEAD_BYTES, format_of
 from grainless.report.sheet import show_removed
+from grainless.service.cleaning import offered_models
 from grainless.service.page import names, views
+from grainless.service.refusals import TimeLimitError, TooManyBytesError, TooManyPixelsError
 from grainless.service.settings import ServiceSettings
 
 Progress = Callable[[float, str], None]
 """Told the finished share, 0 to 1, and what is being done."""
 
 _GONE = "Files are deleted an hour after they were used: drop it again"
+_TOO_MUCH = "Clean it with the command `grainless denoise`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +36,7 @@ class Order:
     """How pictures are to be cleaned."""
 
     model: str = AUTO
-    """A name of `offered_models`, or AUTO."""
+    """Name of a model that the service offers, or AUTO."""
     strength: float | None = None
     """0 to 1; None for what the diagnosis advises."""
 
@@ -60,8 +62,8 @@ class Cleaned:
     removed: Path
     map_size: tuple[int, int]
     """Width and height of the map that `part_of` draws."""
-    pixels: Path
-    """Before and after, uint8 (2, H, W, C), for `part_of`."""
+    pixels: tuple[Path, Path]
+    """Before and after, arrays of uint8 (H, W, C), for `part_of`."""
     icc: bytes | None
 
 
@@ -71,26 +73,16 @@ class Part:
 
     before: Path
     after: Path
-    removed: Path
     map: Path
     """The whole picture, small, with a frame around the part."""
 
 
-def offered_models(settings: ServiceSettings) -> dict[str, ModelCard]:
-    """Return the cards of the models that may be chosen, by the name to choose them by."""
-    found = {path.stem: card for path, card in list_models(problems=[])}
-    if settings.models is None:
-        return found
-    return {name: card for name, card in found.items() if name in settings.models}
-
-
 def work_for(order: Order, settings: ServiceSettings) -> Denoising:
     """Return what is done to each picture; raises ModelError for a model that is not offered."""
-    if order.model != AUTO and order.model not in offered_models(settings):
+    offered = [AUTO, *offered_models(settings.models)]
+    if order.model not in offered:
         raise ModelError(
-            "This model is not offered",
-            got=repr(order.model),
-            expected=f"{AUTO} or one of {', '.join(offered_models(settings))}",
+            "This model is not offered", got=repr(order.model), expected=f"one of {', '.join(offered)}"
         )
     if order.strength is not None and not 0 <= order.strength <= 1:
         raise InputError("The strength is out of range", got=order.strength, expected="0 to 1")
@@ -103,7 +95,10 @@ def work_for(order: Order, settings: ServiceSettings) -> Denoising:
 
 
 def check_file(source: Path, settings: ServiceSettings) -> str:
-    """Return the format that a file's bytes tell; raise PictureError for what is too large or no picture."""
+    """Return the format that a file's bytes tell.
+
+    Raises PictureError for what is no picture or not there any more, TooManyBytesError for what is too large.
+    """
     try:
         size = source.stat().st_size
         with source.open("rb") as stream:
@@ -117,13 +112,13 @@ def check_file(source: Path, settings: ServiceSettings) -> str:
 
 
 def check_bytes(name: str, size: int, settings: ServiceSettings) -> None:
-    """Raise PictureError for a file of more bytes than are taken."""
+    """Raise TooManyBytesError for a file of more bytes than are taken."""
     if size > settings.max_bytes:
-        raise PictureError(
+        raise TooManyBytesError(
             f"{name} is too large",
             got=f"{size / 1e6:,.1f} MB",
             expected=f"at most {settings.max_bytes / 1e6:,.1f} MB",
-            remedy="Clean it with the command `grainless denoise`",
+            remedy=_TOO_MUCH,
         )
 
 
@@ -148,7 +143,13 @@ def clean_file(
             progress(0.9, "Preparing the views")
             after = read_picture(target, max_megapixels=settings.max_megapixels)
             return _viewed(picture, after, target, diagnosis=diagnosis, notes=notes)
+        except PictureTooLargeError as error:
+            raise TooManyPixelsError(
+                f"{source.name} is too large", got=error.got, expected=error.expected, remedy=_TOO_MUCH
+            ) from error
         except (OSError, MemoryError) as error:
+            if isinstance(error, GrainlessError):
+                raise
             raise in_words(error, job) from error
 
 
@@ -180,10 +181,10 @@ def _limited(progress: Progress, seconds: float) -> Callable[[float], None]:
 
     def tick(share: float) -> None:
         if time.monotonic() > end:
-            raise InputError(
+            raise TimeLimitError(
                 "The picture takes too long here",
                 got=f"{share:.0%} done after {seconds:g} seconds",
-                remedy="Try the model fast, or clean it with the command `grainless denoise`",
+                remedy=f"Try the model fast. {_TOO_MUCH}",
             )
         progress(0.1 + 0.8 * share, "Cleaning")
 
@@ -200,11 +201,13 @@ def _viewed(
     # Some formats keep no gray: the result then has three equal channels.
     channels = max(one.shape[2], two.shape[2])
     one, two = (np.broadcast_to(part, (*part.shape[:2], channels)) for part in (one, two))
-    gain = views.gain_for(one, two)
-    np.save(folder / "pixels.npy", np.stack([one, two]))
+    pixels = folder / "before.npy", folder / "after.npy"
+    for path, part in zip(pixels, (one, two), strict=True):
+        np.save(path, part)
     small = views.fitted(np.ascontiguousarray(one)), views.fitted(np.ascontiguousarray(two))
     small_map = views.fitted(small[1], views.MAP_SIDE)
     np.save(folder / "map.npy", small_map)
+    gain = views.gain_for(*small)
     return Cleaned(
         file=target,
         facts=_facts(picture),
@@ -216,7 +219,7 @@ def _viewed(
         after=views.save_view(small[1], folder / "after.png", icc=icc),
         removed=views.save_view(show_removed(*small, gain=gain), folder / "removed.png"),
         map_size=(small_map.shape[1], small_map.shape[0]),
-        pixels=folder / "pixels.npy",
+        pixels=pixels,
         icc=icc,
     )
 
@@ -227,17 +230,17 @@ def part_of(cleaned: Cleaned, folder: Path, *, place: tuple[float, float]) -> Pa
     Raises PictureError where the picture was deleted meanwhile.
     """
     try:
-        both = np.load(cleaned.pixels, mmap_mode="r")
-        whole = np.load(cleaned.pixels.with_name("map.npy"))
+        both = [np.load(path, mmap_mode="r") for path in cleaned.pixels]
+        whole = np.load(cleaned.pixels[0].with_name("map.npy"))
     except OSError as error:
         raise PictureError(f"{cleaned.file.name} is not here any more", remedy=_GONE) from error
-    rows, columns = views.part_around(both.shape[1:3], place)
+    size = both[0].shape[:2]
+    rows, columns = views.part_around(size, place)
     before, after = (np.ascontiguousarray(pixels[rows, columns]) for pixels in both)
-    framed = views.with_frame(whole, both.shape[1:3], (rows, columns))
+    framed = views.with_frame(whole, size, (rows, columns))
     return Part(
         before=views.save_view(before, folder / "before.png", icc=cleaned.icc),
         after=views.save_view(after, folder / "after.png", icc=cleaned.icc),
-        removed=views.save_view(show_removed(before, after, gain=cleaned.gain), folder / "removed.png"),
         map=views.save_view(framed, folder / "map.png", icc=cleaned.icc),
     )
 
@@ -247,4 +250,4 @@ def _facts(picture: Picture) -> str:
     depth = {"uint8": "8 bit", "uint16": "16 bit", "float32": "32-bit float"}[picture.pixels.dtype.name]
     kind = "gray" if channels == 1 else "colour"
     alpha = " with transparency" if picture.alpha is not None else ""
-    return f"{width} × {height}, {depth} {kind}{alpha}, {FORMATS[picture.format].title}"
+    return f"{width} x {height}, {depth} {kind}{alpha}, {FORMATS[picture.format].title}"

@@ -93,7 +93,9 @@ def clean_folder(
             else:
                 intake.take(path, path.name)
         if not intake.found and not intake.failures:
-            raise InputError("There are no pictures in what was dropped", expected="pictures, or a ZIP of them")
+            raise InputError(
+                "There are no pictures in what was dropped", expected="pictures, or a ZIP of them"
+            )
         jobs = _jobs(intake, out)
         notes: list[str] = []
         report = run(

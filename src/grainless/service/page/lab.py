@@ -19,8 +19,9 @@ from grainless.errors import InputError, MissingExtraError
 from grainless.evaluation import Evaluation, Method, as_method, evaluate
 from grainless.metrics import AWGN_LITERATURE, FILE_8BIT, PROTOCOLS, Y_8BIT, to_8bit
 from grainless.picture import read_picture
+from grainless.service.cleaning import offered_models
 from grainless.service.page import views
-from grainless.service.page.cleaning import Progress, check_file, naming, offered_models
+from grainless.service.page.cleaning import Progress, check_file, naming
 from grainless.service.settings import ServiceSettings
 
 NOISES = (
@@ -97,7 +98,7 @@ def missing_extra() -> str:
 
 def choices(settings: ServiceSettings) -> list[Choice]:
     """Return models and filters in the order in which they are offered."""
-    models = [Choice(name, f"{name} (model)") for name in offered_models(settings)]
+    models = [Choice(name, f"{name} (model)") for name in offered_models(settings.models)]
     filters = [
         Choice(name, name.replace("_", " "), "" if item.available() else item.reason())
         for name, item in BASELINES.items()
@@ -221,6 +222,6 @@ def _drawn(
 
 def _notes(whole: NDArray[np.uint8], part: NDArray[np.uint8], found: Evaluation) -> Iterator[str]:
     if part.shape != whole.shape:
-        sizes = [f"{pixels.shape[1]} × {pixels.shape[0]}" for pixels in (part, whole)]
+        sizes = [f"{pixels.shape[1]} x {pixels.shape[0]}" for pixels in (part, whole)]
         yield f"Only the middle {sizes[0]} pixels of {sizes[1]} were used."
     yield f"Noise {found.noises[0]}, seed {found.seed}."

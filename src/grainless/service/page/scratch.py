@@ -42,6 +42,12 @@ class Scratch:
             os.utime(path)
         self._wind_up()
 
+    def discard(self, path: Path) -> None:
+        """Delete a folder of `folder`, or what lies anywhere in it, before its time; others are left alone."""
+        inside = path.resolve()
+        if self.root in inside.parents:
+            shutil.rmtree(self.root / inside.relative_to(self.root).parts[0], ignore_errors=True)
+
     def sweep(self) -> None:
         """Delete files that were not used for too long, and folders that are empty since as long."""
         oldest = time.time() - self._keep

@@ -30,7 +30,8 @@ def verdict(cleaned: Cleaned) -> str:
     told = cleaned.diagnosis
     sure = "sure" if told.confidence >= 0.9 else "fairly sure" if told.confidence >= 0.6 else "not sure"
     return (
-        f'<div class="verdict"><p class="found">Found: <b>{_HEADLINES[told.kind]}</b> <small>{sure}</small></p>'
+        '<div class="verdict">'
+        f'<p class="found">Found: <b>{_HEADLINES[told.kind]}</b> <small>{sure}</small></p>'
         f"<p>{_explanation(told)}</p>{_list(_further(cleaned))}"
         f'<p class="facts">{escape(cleaned.file.name)}<br>{escape(cleaned.facts)}</p></div>'
     )
@@ -55,7 +56,9 @@ def _explanation(told: Diagnosis) -> str:
 def _further(cleaned: Cleaned) -> list[str]:
     """Return what was done, converted or lost; what the verdict says already is left out of it."""
     short = cleaned.diagnosis.in_short()
-    lines = [note.replace(f": {short}", "").replace(f"{short}: ", "cleaned with the ") for note in cleaned.notes]
+    lines = [
+        note.replace(f": {short}", "").replace(f"{short}: ", "cleaned with the ") for note in cleaned.notes
+    ]
     return [line[:1].upper() + line[1:] for line in lines if line]
 
 
@@ -69,7 +72,7 @@ def amplified(cleaned: Cleaned) -> str:
 
 
 def folder_summary(result: CleanedFolder) -> str:
-    """Return how many pictures were cleaned, which failed and why, and what there is to know of the others."""
+    """Return how many pictures were cleaned, which failed and why, and what was said of the others."""
     pictures = f"{result.done} picture{'s' * (result.done != 1)} cleaned"
     failed = f", <b>{len(result.failures)} failed</b>" if result.failures else ""
     return (

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Callable
 from pathlib import Path
 
 import fastapi
@@ -48,8 +46,6 @@ def mount(app: fastapi.FastAPI, settings: ServiceSettings) -> None:
         path="/",
         footer_links=[],
         run_history=False,
-        auth=_door(settings),
-        auth_message="Any name will do; the password is the key of this service.",
         favicon_path=str(Path(__file__).parent / "icon.png"),
         max_file_size=settings.max_bytes,
         ssr_mode=False,
@@ -59,11 +55,3 @@ def mount(app: fastapi.FastAPI, settings: ServiceSettings) -> None:
         theme=looks.theme(),
         head=looks.HEAD,
     )
-
-
-def _door(settings: ServiceSettings) -> Callable[[str, str], bool] | None:
-    """Return what lets people in; None where everybody may come."""
-    if settings.api_key is None:
-        return None
-    key = settings.api_key.get_secret_value()
-    return lambda _user, password: secrets.compare_digest(password.encode(), key.encode())

@@ -70,7 +70,9 @@ def speaking(act: Callable[..., Any]) -> Callable[..., Any]:
 
 def message(text: str) -> gr.Error:
     """Return what shows a text until it is closed."""
-    return gr.Error(escape(text, quote=False), duration=None, title="That did not work", print_exception=False)
+    return gr.Error(
+        escape(text, quote=False), duration=None, title="That did not work", print_exception=False
+    )
 
 
 def telling(progress: gr.Progress) -> Progress:

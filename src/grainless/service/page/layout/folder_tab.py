@@ -8,8 +8,9 @@ from typing import Any
 import gradio as gr
 
 from grainless.batch.pictures import AUTO
+from grainless.service.cleaning import offered_models
 from grainless.service.page import words
-from grainless.service.page.cleaning import Order, offered_models
+from grainless.service.page.cleaning import Order
 from grainless.service.page.folder import clean_folder
 from grainless.service.page.layout.events import HEAVY, PICTURE_FILES, Desk, message, speaking, telling
 
@@ -28,7 +29,7 @@ def lay_out_folder(desk: Desk) -> None:
             elem_classes="drop",
         )
         model = gr.Dropdown(
-            [("auto", AUTO), *((name, name) for name in offered_models(desk.settings))],
+            [AUTO, *offered_models(desk.settings.models)],
             value=AUTO,
             label="Model",
             info="auto looks at each picture first",
@@ -40,7 +41,9 @@ def lay_out_folder(desk: Desk) -> None:
 
     @speaking
     def clean(
-        paths: list[str] | None, name: str, progress: gr.Progress = gr.Progress()  # noqa: B008
+        paths: list[str] | None,
+        name: str,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> list[Any]:
         if not paths:
             raise message("Drop some pictures first.")

@@ -20,9 +20,15 @@ def lay_out_lab(desk: Desk) -> None:
         return
     with gr.Row(elem_classes="stage lab"):
         with gr.Column(elem_classes="drop-side"):
-            gr.HTML("Give a clean picture. It gets noise; models and filters take it out.", elem_classes="lead")
+            gr.HTML(
+                "Give a clean picture. It gets noise; models and filters take it out.", elem_classes="lead"
+            )
             drop = gr.File(
-                show_label=False, file_types=PICTURE_FILES, height=150, elem_id="drop-lab", elem_classes="drop"
+                show_label=False,
+                file_types=PICTURE_FILES,
+                height=150,
+                elem_id="drop-lab",
+                elem_classes="drop",
             )
             example = gr.Button("Use the example", size="sm", elem_id="example-lab")
             inputs = [drop, *_lay_out_choices(desk)]
@@ -75,13 +81,11 @@ def _lay_out_choices(desk: Desk) -> list[Any]:
     return [noise, methods, protocol, seed]
 
 
-def _connect(
-    desk: Desk, inputs: list[Any], buttons: tuple[gr.Button, gr.Button], outputs: list[Any]
-) -> None:
+def _connect(desk: Desk, inputs: list[Any], buttons: tuple[gr.Button, gr.Button], outputs: list[Any]) -> None:
     start, example = buttons
 
     @speaking
-    def try_out(  # noqa: PLR0913, PLR0917  # Gradio hands each component over by its place
+    def try_out(  # Gradio hands each component over by its place
         path: str | None,
         noise: str,
         methods: list[str],

@@ -7,8 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 HEADER = (
-    "<h1>grainless</h1>"
-    "<p>Takes the noise out of pictures. Format, depth and metadata stay as they are.</p>"
+    "<h1>grainless</h1><p>Takes the noise out of pictures. Format, depth and metadata stay as they are.</p>"
 )
 _HERE = Path(__file__).parent
 # Not as Gradio's `css`: that puts another selector before each rule, and not before those of media queries.
