@@ -80,7 +80,7 @@ def serve(
         from grainless.service.server import serve as run
 
     with listen(host, port) as listening:
-        app = create_app(settings, page=None)
+        app = create_app(settings, page=page)
         console = stderr()
         console.print(f"grainless serves at {address(listening)} (Ctrl-C stops it)")
         if key is None and host not in _LOCAL:

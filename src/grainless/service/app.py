@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -13,20 +12,20 @@ from grainless.service.api import Service, router
 from grainless.service.cleaning import Cleaner
 from grainless.service.gate import Gate
 from grainless.service.metrics import Metrics
+from grainless.service.page import mount_page
 from grainless.service.pool import Pool
 from grainless.service.problems import add_problem_handlers
 from grainless.version import __version__
 
 if TYPE_CHECKING:
-    import gradio
-
     from grainless.service.settings import ServiceSettings
 
 
-def create_app(settings: ServiceSettings, page: gradio.Blocks | None = None) -> FastAPI:
-    """Return the app, with its model loaded and `page` at `/`.
+def create_app(settings: ServiceSettings, *, page: bool = False) -> FastAPI:
+    """Return the app, with its model loaded, and with the page at `/` if that is wanted.
 
-    Raises ModelError where a model that is to be offered is missing or refused.
+    Raises ModelError where a model that is to be offered is missing or refused, and MissingExtraError where
+    the page is wanted and Gradio is missing.
     """
     pool = Pool(settings)
     service = Service(settings, Cleaner.of(settings), pool, Metrics(pool))
@@ -49,25 +48,7 @@ def create_app(settings: ServiceSettings, page: gradio.Blocks | None = None) -> 
     app.include_router(router)
     add_problem_handlers(app, service.metrics)
     app.add_middleware(Gate, metrics=service.metrics, api_key=settings.api_key)
-    if page is not None:
-        _mount(app, page, settings)
+    if page:
+        # Last, as it answers for every path that no route has taken.
+        mount_page(app, settings)
     return app
-
-
-def _mount(app: FastAPI, page: gradio.Blocks, settings: ServiceSettings) -> None:
-    """Put the page at `/`, behind the routes, with everything off that would call other hosts."""
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    import gradio  # noqa: PLC0415 - takes seconds, and the API alone does without
-
-    gradio.mount_gradio_app(
-        app,
-        page,
-        path="/",
-        footer_links=[],
-        run_history=False,
-        show_error=True,
-        max_file_size=settings.max_bytes,
-        ssr_mode=False,
-        enable_monitoring=False,
-        mcp_server=False,
-    )

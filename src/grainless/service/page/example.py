@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from grainless.noise import corrupt
 from grainless.picture import Metadata, Picture, write_picture
 
-Values = NDArray[np.float64]
+Values = NDArray[Any]
+"""Floats."""
 
 HEIGHT, WIDTH = 720, 1080
 HORIZON = 450
@@ -42,7 +44,8 @@ def draw_lake() -> NDArray[np.uint8]:
     picture = np.concatenate([land, _water(land, rng)])
     _boat(picture)
     _trees(picture, rng)
-    return np.rint(np.clip(picture, 0, 255)).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.rint(np.clip(picture, 0, 255)).astype(np.uint8)
+    return levels
 
 
 def _blend(values: Values, share: Values, colour: tuple[float, ...] | Values) -> None:
@@ -74,13 +77,14 @@ def _sky(rng: np.random.Generator) -> Values:
 def _ridge(rng: np.random.Generator, roughness: float) -> Values:
     """Return heights along the width from about -1 to 1: waves that get shorter and lower."""
     x = np.arange(WIDTH)
-    return np.sum(
+    waves: Values = np.sum(
         [
             np.sin(2 * np.pi * (x * 2.0**octave / WIDTH / 1.3 + rng.uniform())) * roughness**octave
             for octave in range(8)
         ],
         axis=0,
     )
+    return waves
 
 
 def _mountains(land: Values, number: int, tone: Values, rng: np.random.Generator) -> None:
@@ -95,7 +99,7 @@ def _mountains(land: Values, number: int, tone: Values, rng: np.random.Generator
 def _texture(rng: np.random.Generator) -> Values:
     """Return soft patches about 0, (HORIZON, WIDTH)."""
     coarse = rng.normal(size=(HORIZON // 6 + 2, WIDTH // 6 + 2))
-    fine = np.kron(coarse, np.ones((6, 6)))[:HORIZON, :WIDTH]
+    fine: Values = np.kron(coarse, np.ones((6, 6)))[:HORIZON, :WIDTH]
     for axis in (0, 1):
         fine = (fine + np.roll(fine, 2, axis) + np.roll(fine, 4, axis) + np.roll(fine, 6, axis)) / 4
     return fine
@@ -109,7 +113,7 @@ def _water(land: Values, rng: np.random.Generator) -> Values:
     source = np.clip(HORIZON - 1 - rows * 1.25 + waves * (1 + rows / 40), 0, HORIZON - 1).astype(int)
     shift = np.rint(waves * (1 + rows / 45) + rng.normal(size=depth) * 0.6).astype(int)
     mirrored = np.stack([np.roll(land[row], move, axis=0) for row, move in zip(source, shift, strict=True)])
-    water = mirrored * np.linspace(0.82, 0.5, depth)[:, None, None] + np.array([0, 6, 16])
+    water: Values = mirrored * np.linspace(0.82, 0.5, depth)[:, None, None] + np.array([0, 6, 16])
     glitter = np.exp(-(((np.arange(WIDTH) - 700) / (14 + rows[:, None] * 0.35)) ** 2))
     _blend(water, np.clip(glitter * (waves[:, None] > 0.4) * 0.75, 0, 1), (255, 220, 160))
     return water

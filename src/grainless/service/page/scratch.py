@@ -43,7 +43,7 @@ class Scratch:
         self._wind_up()
 
     def discard(self, path: Path) -> None:
-        """Delete a folder of `folder`, or what lies anywhere in it, before its time; others are left alone."""
+        """Delete a folder of `folder`, or what lies anywhere in it, before its time; never others."""
         inside = path.resolve()
         if self.root in inside.parents:
             shutil.rmtree(self.root / inside.relative_to(self.root).parts[0], ignore_errors=True)
