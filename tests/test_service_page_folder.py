@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from service_pictures import decoded, encoded, noisy
 
 from grainless import Denoiser
 from grainless.errors import InputError, ModelError
@@ -17,6 +16,7 @@ from grainless.service import ServiceSettings
 from grainless.service.page import folder as pages
 from grainless.service.page.cleaning import Order
 from grainless.service.page.folder import CleanedFolder, clean_folder
+from service_pictures import decoded, encoded, noisy
 
 SETTINGS = ServiceSettings(threads=1)
 

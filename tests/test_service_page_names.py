@@ -23,7 +23,7 @@ from grainless.service.page.names import Names, clean_name, stem_of
         (".png", "png"),
         ("", "picture"),
         ("a\nb\x00c.png", "abc"),
-        ("Größe – 写真.webp", "Größe – 写真"),
+        ("Größe, 写真.webp", "Größe, 写真"),
         ("<b>x</b>.png", "b"),
     ],
 )

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from picture_files import RGB_PROFILE, values
 from PIL import Image
 
 from grainless.picture import Metadata, Picture
 from grainless.service.page import views
+from picture_files import RGB_PROFILE, values
 
 
 def test_what_is_transparent_is_shown_on_white() -> None:
