@@ -4,6 +4,7 @@
     ├── InputError          an array, a number or an option that cannot be used
     ├── NoiseError          a noise text or parameter that is not valid
     ├── PictureError        a picture file that cannot be read or written
+    │   └── PictureTooLargeError    one with more pixels than allowed
     ├── OutputExistsError   an output that stands already, or is the input itself
     ├── ModelError          a model file that is refused
     ├── RecipeError         a training recipe that is not valid
@@ -76,6 +77,12 @@ class PictureError(GrainlessError):
     """Raised when a picture file cannot be read or written."""
 
     http_status = 415
+
+
+class PictureTooLargeError(PictureError):
+    """Raised when a picture has more pixels than its reader was allowed to decode."""
+
+    http_status = 413
 
 
 class OutputExistsError(GrainlessError):

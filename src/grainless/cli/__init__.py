@@ -23,6 +23,7 @@ from grainless.cli.comparing import compare
 from grainless.cli.inspecting import inspect
 from grainless.cli.learning import export, reproduce, train
 from grainless.cli.pictures import corrupt, denoise
+from grainless.cli.serving import serve
 from grainless.cli.study import evaluate, models, report
 from grainless.errors import GrainlessError
 from grainless.version import __version__
@@ -82,6 +83,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     train,
     export,
     reproduce,
+    serve,
 )
 for _command in _COMMANDS:
     app.command()(_in_words(_command))

@@ -56,7 +56,8 @@ def jpeg_quality(file: Path | BinaryIO) -> int | None:
 
     try:
         # Only the head is read. Not Image.open, whose size limit can only be changed for the whole process.
-        with JpegImageFile(file) as image:
+        image = JpegImageFile(file)
+        with image:
             tables: dict[int, Any] = image.quantization
     except (OSError, SyntaxError, ValueError, EOFError):
         return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from grainless.errors import PictureError
+from grainless.errors import PictureError, PictureTooLargeError
 from grainless.picture import bitmap, depth, exif, inspection, libvips, tags
 from grainless.picture.content import MOST_DPI, Metadata, Picture
 from grainless.picture.formats import EXTENSIONS, FORMATS
@@ -41,8 +41,8 @@ def read_picture(path: str | os.PathLike[str], *, max_megapixels: float = 500.0)
 
     Pixels come upright, (height, width, 1 or 3), uint8, uint16 or float32, values as encoded, alpha
     straight. Raises PictureError when the file cannot be read, is no picture, is damaged, has several
-    pages, is of a kind that is not read, holds NaN, or has more than `max_megapixels` million pixels,
-    which is checked before anything is decoded.
+    pages, is of a kind that is not read, or holds NaN; PictureTooLargeError when it has more than
+    `max_megapixels` million pixels, which is checked before anything is decoded.
     """
     path = Path(path)
     with opened(path) as stream:
@@ -123,7 +123,7 @@ def _check_size(path: Path, size: tuple[int, int], max_megapixels: float) -> Non
     width, height = size
     megapixels = width * height / 1e6
     if megapixels > max_megapixels:
-        raise PictureError(
+        raise PictureTooLargeError(
             f"{path} is too large",
             got=f"{width} x {height} = {megapixels:,.1f} megapixels",
             expected=f"at most {max_megapixels:,g} megapixels",

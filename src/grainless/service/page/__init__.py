@@ -1,0 +1,55 @@
+"""The page: drop a picture, see it clean, take it home. Also many pictures at once, and a lab.
+
+    page = build_page(ServiceSettings())       # gradio.Blocks
+    mount_page(app, ServiceSettings())         # the same at "/" of a FastAPI application
+
+What the page does stands in plain modules; `layout` puts components of Gradio around them. Nothing of it asks
+any other machine for anything.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from grainless.errors import MissingExtraError
+from grainless.service.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    import fastapi
+    import gradio
+
+__all__ = ["build_page", "mount_page"]
+
+
+def build_page(settings: ServiceSettings) -> gradio.Blocks:
+    """Return the page; raises MissingExtraError without Gradio.
+
+    What is dropped and what is made of it lies in a private folder among the system's temporary files, and is
+    deleted an hour after it was used, and at the end of the program.
+    """
+    _load_gradio()
+    from grainless.service.page.layout import build  # noqa: PLC0415  # Gradio takes seconds to load
+
+    return build(settings)
+
+
+def mount_page(app: fastapi.FastAPI, settings: ServiceSettings) -> None:
+    """Put the page at "/" of an application, behind all routes that it has by now.
+
+    Raises MissingExtraError without Gradio.
+    """
+    _load_gradio()
+    from grainless.service.page.layout import mount  # noqa: PLC0415  # Gradio takes seconds to load
+
+    mount(app, settings)
+
+
+def _load_gradio() -> None:
+    """Load Gradio with everything off that would call home; the switches are read when it is loaded."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    try:
+        import gradio  # noqa: F401  # loaded for the modules that lay out the page
+    except ImportError as error:
+        raise MissingExtraError("The page", "web") from error

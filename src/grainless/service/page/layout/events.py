@@ -1,0 +1,80 @@
+"""What all tabs share: settings, files, one queue, and errors that people can read."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from grainless.errors import GrainlessError
+from grainless.picture import EXTENSIONS
+from grainless.service.page.cleaning import Progress
+from grainless.service.page.scratch import Scratch
+from grainless.service.settings import ServiceSettings
+
+PICTURE_FILES = list(EXTENSIONS)
+HEAVY: dict[str, Any] = {
+    "concurrency_limit": 1,
+    "concurrency_id": "pictures",
+    "api_visibility": "private",
+}
+"""Of all events that clean: one after the other, whoever asks."""
+LIGHT: dict[str, Any] = {
+    "concurrency_limit": 4,
+    "concurrency_id": "views",
+    "api_visibility": "private",
+    "show_progress": "hidden",
+}
+"""Of events that only show what is there."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the tabs work with."""
+
+    settings: ServiceSettings
+    scratch: Scratch
+
+    def take(self, path: str) -> Path:
+        """Return a file that was dropped, and keep it for longer."""
+        file = Path(path)
+        self.scratch.touch(file)
+        return file
+
+
+def speaking(act: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the same event, whose errors become messages: never a traceback, never silence."""
+
+    @functools.wraps(act)
+    def wrapped(*inputs: Any, **named: Any) -> Any:
+        try:
+            return act(*inputs, **named)
+        except gr.Error:
+            raise
+        except GrainlessError as error:
+            raise message(str(error)) from error
+        except Exception as error:
+            _log.exception("the page failed")
+            raise message("Something went wrong here; the log of the service says what.") from error
+
+    return wrapped
+
+
+def message(text: str) -> gr.Error:
+    """Return what shows a text until it is closed."""
+    return gr.Error(
+        escape(text, quote=False), duration=None, title="That did not work", print_exception=False
+    )
+
+
+def telling(progress: gr.Progress) -> Progress:
+    """Return what shows a share and a text as Gradio does."""
+    return lambda share, text: progress(share, desc=text)

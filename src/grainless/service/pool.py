@@ -1,0 +1,178 @@
+"""The bounded pool: so many pictures are worked on, so many more may be on their way, the rest is refused.
+
+A picture has its place from before its first byte is taken in until its answer is sent, and until the thread
+that works on it has let go. So the number of places bounds memory, disk and threads alike. All of the
+counting happens on the event loop; only the work itself runs in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from grainless.service.refusals import BusyError, TimeLimitError
+
+if TYPE_CHECKING:
+    from grainless.service.settings import ServiceSettings
+
+_Result = TypeVar("_Result")
+_SECONDS_BETWEEN_LOOKS = 0.05
+
+Check = Callable[[], None]
+"""Called by the work between its steps; raises where nobody waits for the result any more."""
+
+
+class Pool:
+    """Places for pictures and the threads that work on them."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        """Take the numbers of workers and of places, and the time limit."""
+        self.places = settings.workers + settings.queue
+        self.taken = 0
+        """Places that are not free."""
+        self.working = 0
+        """Threads at work."""
+        self.stopping = False
+        """No more pictures are taken in."""
+        self.max_seconds = settings.max_seconds
+        self.executor = ThreadPoolExecutor(settings.workers, thread_name_prefix="grainless")
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[Place]:
+        """Hold a place; raises BusyError where none is free."""
+        if self.stopping:
+            raise BusyError("The service is about to stop", remedy="Try again when it is back")
+        if self.taken >= self.places:
+            raise BusyError(
+                "The service has as much work as it takes on",
+                got=f"{self.taken} pictures",
+                remedy=f"Try again in {BusyError.retry_after} seconds",
+            )
+        place = Place(self)
+        try:
+            yield place
+        finally:
+            place.leave()
+
+    async def wait_until_empty(self, *, given_up: Callable[[], bool]) -> None:
+        """Return when no place is taken any more, or when `given_up` says so."""
+        while self.taken and not given_up():
+            await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+
+    async def close(self) -> None:
+        """Take in nothing more and return when the threads have ended."""
+        self.stopping = True
+        await asyncio.to_thread(self.executor.shutdown)
+
+
+class Place:
+    """One picture's place: a folder of its own, which goes when the last that needs it has left."""
+
+    def __init__(self, pool: Pool) -> None:
+        """Take a place for the request, which has to `leave` it."""
+        self._pool = pool
+        self._holders = 1
+        self.folder = Path(tempfile.mkdtemp(prefix="grainless-"))
+        pool.taken += 1
+
+    def stay(self) -> None:
+        """Hold the place once more: for a thread, or for an answer that is sent later."""
+        self._holders += 1
+
+    def leave(self) -> None:
+        """Let go; the last one takes the folder with it and frees the place."""
+        self._holders -= 1
+        if self._holders == 0:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self._pool.taken -= 1
+
+    async def run(self, work: Callable[[Check], _Result], *, gone: Awaitable[Exception]) -> _Result:
+        """Return what `work` returns, which runs in a thread when one is free.
+
+        `gone` gives an exception to raise as soon as nobody waits for the result. Raises TimeLimitError when
+        the work takes too long, counted from when a thread takes it up. In both cases the thread ends at its
+        next check, and its place is free then.
+        """
+        loop = asyncio.get_running_loop()
+        task = _Task(self._pool, loop)
+        self.stay()
+        future = self._pool.executor.submit(task.run, work)
+        future.add_done_callback(lambda _: _tell(loop, self.leave))
+        answer: asyncio.Future[_Result] = asyncio.wrap_future(future)
+        reasons = [asyncio.ensure_future(task.overdue()), asyncio.ensure_future(gone)]
+        try:
+            waited: list[asyncio.Future[Any]] = [answer, *reasons]
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                return answer.result()
+            raise next(reason for reason in reasons if reason.done()).result()
+        finally:
+            task.cancelled.set()
+            answer.cancel()
+            for reason in reasons:
+                reason.cancel()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    """Have the event loop make a call, unless it has ended before its threads, as at a second Ctrl-C."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(call)
+
+
+class _CancelledError(Exception):
+    """Ends work whose result nobody waits for."""
+
+
+class _Task:
+    """Work in a thread, with what tells it to end."""
+
+    def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop) -> None:
+        self._pool, self._loop = pool, loop
+        self._limit = pool.max_seconds
+        self._begun = asyncio.Event()
+        self.cancelled = threading.Event()
+
+    def run(self, work: Callable[[Check], _Result]) -> _Result:
+        """Do the work; called in the thread."""
+        _tell(self._loop, self._begin)
+        end = time.monotonic() + self._limit
+
+        def check() -> None:
+            if self.cancelled.is_set():
+                raise _CancelledError
+            if time.monotonic() > end:
+                raise self._too_long()
+
+        try:
+            check()
+            return work(check)
+        finally:
+            _tell(self._loop, self._end)
+
+    async def overdue(self) -> Exception:
+        """Return the refusal when the time is over."""
+        await self._begun.wait()
+        await asyncio.sleep(self._limit)
+        return self._too_long()
+
+    def _too_long(self) -> TimeLimitError:
+        return TimeLimitError(
+            "The picture takes too long",
+            expected=f"at most {self._limit:g} seconds of work",
+            remedy="Send a smaller picture, or name a smaller model such as fast",
+        )
+
+    def _begin(self) -> None:
+        self._begun.set()
+        self._pool.working += 1
+
+    def _end(self) -> None:
+        self._pool.working -= 1

@@ -1,0 +1,184 @@
+"""Many pictures, and archives that mean harm."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from grainless import Denoiser
+from grainless.errors import InputError, ModelError
+from grainless.service import ServiceSettings
+from grainless.service.page import folder as pages
+from grainless.service.page.cleaning import Order
+from grainless.service.page.folder import CleanedFolder, clean_folder
+from service_pictures import decoded, encoded, noisy
+
+SETTINGS = ServiceSettings(threads=1)
+
+
+def picture(seed: int) -> bytes:
+    return encoded(noisy(24, seed=seed))
+
+
+def dropped(folder: Path, files: dict[str, bytes]) -> list[Path]:
+    """Files as Gradio puts them down: each in a folder of its own."""
+    paths = []
+    for number, (name, content) in enumerate(files.items()):
+        path = folder / f"upload{number}" / name.rpartition("/")[2]
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+        paths.append(path)
+    return paths
+
+
+def zipped(entries: dict[str, bytes]) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return data.getvalue()
+
+
+def cleaned(
+    paths: list[Path], out: Path, *, settings: ServiceSettings = SETTINGS, model: str = "fast"
+) -> CleanedFolder:
+    out.mkdir()
+    return clean_folder(
+        paths, out, order=Order(model=model), settings=settings, progress=lambda _share, _text: None
+    )
+
+
+def contents(result: CleanedFolder) -> dict[str, bytes]:
+    assert result.archive is not None
+    with zipfile.ZipFile(result.archive) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_one_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
+    paths = dropped(tmp_path, {"a.png": picture(1), "bad.png": b"no picture", "b.png": picture(2)})
+    paths += dropped(tmp_path / "more", {"cut.png": picture(3)[:-400]})
+    result = cleaned(paths, tmp_path / "out")
+    assert result.done == 2
+    found = contents(result)
+    assert sorted(found) == ["a-clean.png", "b-clean.png"]
+    denoiser = Denoiser.load("fast")
+    assert np.array_equal(decoded(found["a-clean.png"]), denoiser(noisy(24, seed=1)))
+    assert [failure.name for failure in result.failures] == ["bad.png", "cut.png"]
+    assert "it holds text" in result.failures[0].reason
+    assert all(str(tmp_path) not in failure.reason for failure in result.failures)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["pictures-clean.zip"]
+
+
+def test_an_archive_is_cleaned_and_names_are_told_apart(tmp_path: Path) -> None:
+    archive = zipped(
+        {
+            "roll1/a.png": picture(1),
+            "roll2/A.png": picture(2),
+            "notes.txt": b"hello",
+            "roll1/.hidden.png": b"",
+            "__MACOSX/._a.png": b"",
+        }
+    )
+    result = cleaned(dropped(tmp_path, {"scans.zip": archive}), tmp_path / "out")
+    assert result.archive is not None
+    assert result.archive.name == "scans-clean.zip"
+    assert sorted(contents(result)) == ["A-clean-2.png", "a-clean.png"]
+    assert result.failures == ()
+
+
+def test_names_in_an_archive_never_become_paths(tmp_path: Path) -> None:
+    names = ["../../evil.png", "/abs/evil.png", "C:\\evil.png", "..\\evil.png", "x/../../evil.png"]
+    result = cleaned(
+        dropped(tmp_path, {"a.zip": zipped({name: picture(1) for name in names})}), tmp_path / "out"
+    )
+    assert result.done == len(names)
+    assert all("/" not in name and "\\" not in name and ".." not in name for name in contents(result))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "upload0"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a-clean.zip"]
+
+
+def test_an_archive_that_swells_is_refused(tmp_path: Path) -> None:
+    bomb = zipped({f"{number}.png": bytes(90_000) for number in range(20)})
+    assert len(bomb) < 10_000
+    settings = ServiceSettings(max_bytes=100_000)
+    with pytest.raises(InputError, match="The archive holds too much; expected at most 2 MB unpacked"):
+        cleaned(dropped(tmp_path, {"bomb.zip": bomb}), tmp_path / "out", settings=settings)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_single_file_that_swells_is_listed(tmp_path: Path) -> None:
+    archive = zipped({"bomb.png": bytes(200_000), "a.png": picture(1)})
+    settings = ServiceSettings(max_bytes=100_000)
+    result = cleaned(dropped(tmp_path, {"some.zip": archive}), tmp_path / "out", settings=settings)
+    assert result.done == 1
+    assert result.failures[0].name == "bomb.png"
+    assert "bomb.png is too large; got 0.2 MB; expected at most 0.1 MB" in result.failures[0].reason
+
+
+def test_sizes_that_an_archive_lies_about_are_not_believed(tmp_path: Path) -> None:
+    data = bytearray(zipped({"bomb.png": bytes(200_000)}))
+    at = data.index((200_000).to_bytes(4, "little"), data.index(b"PK\x01\x02"))
+    data[at : at + 4] = (10).to_bytes(4, "little")
+    settings = ServiceSettings(max_bytes=100_000)
+    result = cleaned(dropped(tmp_path, {"lie.zip": bytes(data)}), tmp_path / "out", settings=settings)
+    assert result.done == 0
+    assert result.archive is None
+    assert [failure.name for failure in result.failures] == ["bomb.png"]
+
+
+def test_a_damaged_archive_is_listed(tmp_path: Path) -> None:
+    whole = bytearray(zipped({"a.png": picture(1), "b.png": picture(2)}))
+    whole[60:90] = bytes(30)
+    paths = dropped(tmp_path, {"torn.zip": bytes(whole), "c.png": picture(3)})
+    result = cleaned(paths, tmp_path / "out")
+    assert result.done == 2
+    assert [failure.name for failure in result.failures] == ["a.png"]
+    assert "cannot be unpacked" in result.failures[0].reason
+
+
+def test_too_many_pictures_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "MOST_FILES", 2)
+    paths = dropped(tmp_path, {f"{number}.png": picture(number) for number in range(3)})
+    with pytest.raises(InputError, match="too many pictures for one order; expected at most 2"):
+        cleaned(paths, tmp_path / "out")
+
+
+def test_nothing_to_do_is_said(tmp_path: Path) -> None:
+    paths = dropped(tmp_path, {"empty.zip": zipped({"readme.txt": b"hello"})})
+    with pytest.raises(InputError, match="There are no pictures in what was dropped"):
+        cleaned(paths, tmp_path / "out")
+
+
+def test_a_model_that_is_not_offered_is_refused_first(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="This model is not offered"):
+        cleaned(dropped(tmp_path, {"a.png": picture(1)}), tmp_path / "out", model="../x.onnx")
+
+
+def test_progress_names_each_picture(tmp_path: Path) -> None:
+    told: list[tuple[float, str]] = []
+    paths = dropped(tmp_path, {"a.png": picture(1), "b.png": picture(2)})
+    (tmp_path / "out").mkdir()
+    clean_folder(
+        paths,
+        tmp_path / "out",
+        order=Order(model="fast"),
+        settings=SETTINGS,
+        progress=lambda share, text: told.append((share, text)),
+    )
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert told[-1][0] == 1
+    assert {"1 of 2: a.png", "2 of 2: b.png"} <= {text for _, text in told}
+
+
+def test_notes_carry_the_name_of_their_picture(tmp_path: Path) -> None:
+    data = io.BytesIO()
+    Image.fromarray(noisy(24)).save(data, "jpeg")
+    result = cleaned(dropped(tmp_path, {"a.png": data.getvalue()}), tmp_path / "out")
+    assert list(contents(result)) == ["a-clean.jpg"]
+    assert any(note.startswith("a.png: the name ends in .png") for note in result.notes)
