@@ -9,8 +9,6 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from service_pictures import decoded, encoded, noisy
-from tiny_models import identity_model
 
 from grainless import Denoiser
 from grainless.diagnosis import Diagnosis, diagnose
@@ -20,6 +18,8 @@ from grainless.service import ServiceSettings
 from grainless.service import cleaning as module
 from grainless.service.cleaning import SOURCE, Cleaner, DenoiseOptions, OutputFormat, offered_models
 from grainless.service.refusals import NoSpaceError, TooManyPixelsError
+from service_pictures import decoded, encoded, noisy
+from tiny_models import identity_model
 
 
 def check() -> None:

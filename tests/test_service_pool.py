@@ -114,9 +114,8 @@ def ended_early(gone: Callable[[], object], settings: ServiceSettings, error: ty
     async def run() -> float:
         pool = Pool(settings)
         began = time.monotonic()
-        with pytest.raises(error):
-            with pool.place() as place:
-                await place.run(until_told, gone=gone())
+        with pytest.raises(error), pool.place() as place:
+            await place.run(until_told, gone=gone())
         await emptied(pool)
         assert not place.folder.exists()
         with pool.place() as place:
@@ -141,9 +140,9 @@ def test_a_place_stays_taken_while_its_thread_does_not_heed() -> None:
 
     async def run() -> None:
         pool = Pool(ServiceSettings(workers=1, queue=0, max_seconds=0.05))
-        with pytest.raises(TimeLimitError, match=r"takes too long; expected at most 0\.05 seconds"):
-            with pool.place() as place:
-                await place.run(lambda _: release.wait(10), gone=never())
+        too_long = pytest.raises(TimeLimitError, match=r"takes too long; expected at most 0\.05 seconds")
+        with too_long, pool.place() as place:
+            await place.run(lambda _: release.wait(10), gone=never())
         assert pool.taken == 1
         assert place.folder.exists()
         with pytest.raises(BusyError):

@@ -33,6 +33,7 @@ def create_app(settings: ServiceSettings, page: gradio.Blocks | None = None) -> 
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        pool.open()
         yield
         await pool.close()
 

@@ -40,10 +40,15 @@ class Pool:
         """Places that are not free."""
         self.working = 0
         """Threads at work."""
+        self.max_seconds = settings.max_seconds
+        self._workers = settings.workers
+        self.open()
+
+    def open(self) -> None:
+        """Take in pictures, also after a `close`."""
+        self.executor = ThreadPoolExecutor(self._workers, thread_name_prefix="grainless")
         self.stopping = False
         """No more pictures are taken in."""
-        self.max_seconds = settings.max_seconds
-        self.executor = ThreadPoolExecutor(settings.workers, thread_name_prefix="grainless")
 
     @contextlib.contextmanager
     def place(self) -> Iterator[Place]:
