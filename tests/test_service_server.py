@@ -162,7 +162,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
             assert server.wait(30) == 130
 
 
-def until(true, seconds: float = 20) -> None:
+def until(true, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not come to pass in time"
@@ -215,15 +215,14 @@ def test_one_server_against_clients_that_do_not_behave(tmp_path: Path) -> None:
             assert full.status_code == 503
         until(lambda: "grainless_places_taken 0.0" in text())
         # One that leaves while its picture is worked on does not hold the worker.
-        body = encoded(noisy(500))
+        body = encoded(noisy(400))
         with socket.create_connection(place) as leaving:
             head = (
                 f"POST /v1/denoise?model=universal HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
             )
             leaving.sendall(head.encode() + body)
-            until(lambda: "grainless_workers_busy 1.0" in text())
+        until(lambda: 'endpoint="/v1/denoise",status="499"' in text())
         until(lambda: "grainless_places_taken 0.0" in text())
-        assert 'endpoint="/v1/denoise",status="499"' in text()
         assert httpx2.post(f"{server.address}/v1/inspect", content=encoded(noisy())).status_code == 200
         assert leftovers(tmp_path) == []
     assert not any("Traceback" in line for line in server.log)
