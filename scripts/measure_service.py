@@ -95,8 +95,8 @@ def main() -> None:
     text = (
         f"# Throughput of the service\n\n`{command}`\n\n"
         f"grainless {__version__}, {os.cpu_count()} cores, {options.pictures} pictures of {options.side} x "
-        f"{options.side} pixels for each client, 8-bit PNG; pictures per second. Clients and server share the "
-        f"cores.\n\n" + "\n".join(lines) + f"\n\nRatio, median: {statistics.median(ratios):.2f}. "
+        f"{options.side} pixels for each client, 8-bit PNG; pictures per second. Clients and server share "
+        f"the cores.\n\n" + "\n".join(lines) + f"\n\nRatio, median: {statistics.median(ratios):.2f}. "
         f"Failed requests: {failed}.\n"
     )
     print(text)

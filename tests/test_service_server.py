@@ -116,6 +116,7 @@ def test_eight_clients_with_twenty_pictures_each_are_all_served() -> None:
         assert "grainless_places_taken 0.0" in text
 
 
+@pytest.mark.slow
 def test_a_server_that_is_told_to_stop_finishes_what_is_under_way(tmp_path: Path) -> None:
     picture = encoded(noisy(200))
     head = f"POST /v1/denoise?model=fast HTTP/1.1\r\nHost: x\r\nContent-Length: {len(picture)}\r\n\r\n"
@@ -191,6 +192,7 @@ def read_answer(connection: socket.socket) -> bytes:
     return data
 
 
+@pytest.mark.slow
 def test_one_server_against_clients_that_do_not_behave(tmp_path: Path) -> None:
     options = ("--max-megabytes", "1", "--workers", "1", "--queue", "0")
     with serving(*options, TMPDIR=str(tmp_path)) as server:
