@@ -10,7 +10,7 @@ PROGRAMS = (
     "docker",
 )  # fmt: skip
 """A line of an indented block is a command if it begins with one of these."""
-FENCE = re.compile(r"^(?P<mark>```+|~~~+)\s*(?P<language>\w*)[^\"]*(?:title=\"(?P<title>[^\"]+)\")?.*$")
+FENCE = re.compile(r'^(?P<mark>```+|~~~+)\s*(?P<language>\w*)(?:.*?\btitle="(?P<title>[^"]+)")?.*$')
 
 
 @dataclass(frozen=True)
