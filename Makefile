@@ -8,12 +8,13 @@ BIN = $(VENV)/bin
 # The lock names exact versions; without it pip could bring another torch, gigabytes larger.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
-.PHONY: help demo test test-slow lint format lock clean
+.PHONY: help demo test test-slow lint docs format lock clean
 
 help:
 	@echo "make demo       corrupt a photograph, clean it, show the gain"
 	@echo "make test       the quick tests (make test-slow: the slow ones)"
 	@echo "make lint       ruff, mypy, layers (make format: rewrite in the house style)"
+	@echo "make docs       the documentation as a site in site/"
 	@echo "make lock       renew requirements.lock (needs uv)"
 	@echo "make clean      remove the virtual environment and what the tools cached"
 
@@ -28,6 +29,10 @@ $(VENV)/.demo: $(VENV)/.made pyproject.toml requirements.lock
 
 $(VENV)/.dev: $(VENV)/.made pyproject.toml requirements.lock
 	$(INSTALL) -e ".[dev]"
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.made pyproject.toml requirements.lock
+	$(INSTALL) -e ".[docs]"
 	@touch $@
 
 demo: $(VENV)/.demo
@@ -45,6 +50,10 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The variable stops an advertisement of the theme's; pages and links are checked all the same.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -53,4 +62,4 @@ lock:
 	echo "torch==2.13.0" | uv pip compile --universal --no-header --no-annotate -c - --all-extras --upgrade pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) demo site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -42,8 +42,8 @@ SMALLEST_TILE = 64
 class Denoiser:
     """A model that is ready to clean pictures; may be used from several threads.
 
-    >>> denoiser = Denoiser.load("universal")
-    >>> clean = denoiser(pixels)
+        denoiser = Denoiser.load("universal")
+        clean = denoiser(pixels)
     """
 
     def __init__(self, card: ModelCard, run: Run, *, name: str, tile: int = TILE) -> None:

@@ -87,6 +87,7 @@ class Picture:
     alpha: NDArray[Any] | None
     """(height, width), same dtype as the pixels; None where the file has none."""
     metadata: Metadata
+    """What else the file says: colour profile, EXIF, XMP, density."""
     format: str
     """What the bytes of the file were: png, jpeg, tiff, webp, avif or bmp."""
     associated_alpha: bool = False

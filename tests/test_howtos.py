@@ -1,0 +1,262 @@
+"""Every command of the how-to pages works as it stands there, on small pictures."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from grainless import read_picture
+from grainless.cli import app
+from howto_pages import blocks, commands, is_python
+from howto_pictures import KINDS, furnish
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+TRAINING = ("torch", "lightning", "skimage")
+"""What pages need that train and evaluate."""
+
+PAGES: dict[str, tuple[str, ...]] = {
+    "README.md": TRAINING,
+    "docs/scans.md": (),
+    "docs/salt-and-pepper.md": ("skimage", "matplotlib"),
+    "docs/own-training.md": TRAINING,
+    "docs/inspect.md": (),
+    "docs/batches.md": (),
+    "docs/cluster.md": ("distributed",),
+    "docs/service.md": ("fastapi", "uvicorn"),
+}
+"""The pages whose commands are run, and the packages that they need beyond the base install."""
+
+NOT_RUN = {
+    "make": "makes virtual environments; continuous integration runs it",
+    "pip install": "installs from a package index",
+    "py -m venv": "for Windows",
+    "python3 -m venv": "continuous integration does it",
+    "python -m pytest": "is a test itself",
+    "python scripts/measure_": "measures for minutes to hours",
+    "python scripts/diagnosis_thresholds.py": "fits on the training pictures, for minutes",
+    "grainless reproduce": "hours of training; tests/test_reproduce.py runs small studies",
+    "grainless benchmark": "minutes on a quiet machine; tests/test_benchmark_command.py runs small ones",
+    "docker": "no engine for containers is at hand",
+}
+"""Commands that are not run here, by how they begin, with the reason."""
+
+PYTHON_NOT_RUN = {"SLURMCluster": "needs a SLURM cluster"}
+"""Blocks of Python that are not run here, by a word in them, with the reason."""
+
+QUICKER = (
+    (r"--max-minutes \d+", "--max-minutes 0.03"),
+    (r"(grainless train (?!.*--resume).*)", r"\1 --set schedule.batch=2 --set schedule.workers=0"),
+)
+"""What is changed in commands so that they end soon: training for two seconds, in small steps."""
+
+BEFORE = {"README.md": "import numpy as np\npixels = np.zeros((64, 64, 3), np.uint8)\n"}
+"""What the Python of a page takes as given."""
+
+BACKGROUND = ("grainless serve", "dask scheduler", "dask worker")
+"""Commands that go on until they are stopped."""
+
+
+class Stage:
+    """A folder with the pictures of the pages, and a shell in which `grainless` is the package under test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = furnish(folder / "work")
+        self.home = folder / "home"
+        self._bin = folder / "bin"
+        for place in (self.home, self._bin):
+            place.mkdir()
+        for name, module in (("grainless", " -m grainless"), ("dask", " -m dask"), ("python", "")):
+            program = self._bin / name
+            program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)}{module} "$@"\n')
+            program.chmod(0o755)
+        self._python = ""
+        self._background: list[subprocess.Popen[str]] = []
+        self.port = free_port()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of the commands: the user's files are those of the test."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("GRAINLESS_")}
+        path = f"{self._bin}{os.pathsep}{os.environ['PATH']}"
+        return kept | {"HOME": str(self.home), "PATH": path, "OMP_NUM_THREADS": "2"}
+
+    def shell(self, command: str) -> None:
+        """Run a command as it stands in a page, and see that it ends well and leaves what it names."""
+        line = self._adapted(command)
+        if line.startswith(BACKGROUND):
+            self._start(line)
+            return
+        done = subprocess.run(
+            ["sh", "-c", line], cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}\nended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        for path in named_outputs(line, self.folder):
+            assert path.exists(), f"{command}\nleft no {path.relative_to(self.folder)}:\n{done.stderr}"
+            if path.is_file() and path.suffix in KINDS:
+                read_picture(path)
+
+    def python(self, code: str) -> None:
+        """Run a block of Python behind those before it."""
+        self._python += f"\n{code}\n"
+        done = subprocess.run(
+            [sys.executable, "-c", self._python],
+            cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{code}\nfailed:\n{done.stderr}"
+
+    def _adapted(self, command: str) -> str:
+        """Return a command with the places of this machine, and quick enough for a test."""
+        line = command.replace("tcp://host:8786", f"tcp://127.0.0.1:{self.port}")
+        line = line.replace("/shared/", f"{self.folder}/shared/")
+        if line.startswith("dask scheduler"):
+            line = f"dask scheduler --host 127.0.0.1 --port {self.port} --no-dashboard"
+        elif line.startswith("dask worker"):
+            line = f"{line.split('#')[0]} --no-dashboard"
+        for pattern, instead in QUICKER:
+            # Behind a comment nothing would be read.
+            code, mark, comment = line.partition("  #")
+            line = re.sub(pattern, instead, code.rstrip()) + mark + comment
+        return line
+
+    def _start(self, line: str) -> None:
+        """Start what goes on until it is stopped, and wait until it listens, if it does."""
+        process = subprocess.Popen(
+            ["sh", "-c", f"exec {line}"],
+            cwd=self.folder, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        self._background.append(process)
+        if line.startswith("dask worker"):
+            return
+        port = re.search(r"--port[ =](\d+)", line)
+        wait_for_port(int(port[1]) if port else 8000, process)
+
+    def stop(self) -> None:
+        """Stop what goes on."""
+        for process in reversed(self._background):
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int, process: subprocess.Popen[str]) -> None:
+    """Wait until somebody listens."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    pytest.fail(f"{process.args!r} does not listen on port {port}; it ended with {process.poll()}")
+
+
+def named_outputs(line: str, folder: Path) -> list[Path]:
+    """Return what a command of ours is to leave: what -o and > name, and a result for each picture of a folder."""
+    words = shlex.split(line, comments=True)
+    if words[0] != "grainless" or "--dry-run" in words:
+        return []
+    options = {"-o", "--out", ">"} | ({"--json", "--markdown"} if words[1] in {"evaluate", "benchmark"} else set())
+    named = [folder / words[i + 1] for i, word in enumerate(words[:-1]) if word in options]
+    if words[1] in {"denoise", "corrupt"} and named:
+        source = folder / words[2]
+        if source.is_dir() and words[3].startswith("-"):
+            named += [
+                named[0] / path.relative_to(source) for path in source.rglob("*") if path.suffix in KINDS
+            ]
+    return named
+
+
+def not_run(command: str) -> bool:
+    """Return whether a command is in the list of those that are not run."""
+    return command.startswith(tuple(NOT_RUN))
+
+
+def run_page(text: str, stage: Stage) -> int:
+    """Run everything in a page, in order; return how many commands and blocks of Python were run."""
+    count = 0
+    for block in blocks(text):
+        if block.title:
+            (stage.folder / block.title).write_text(block.text + "\n", encoding="utf-8")
+        elif is_python(block):
+            if not any(word in block.text for word in PYTHON_NOT_RUN):
+                stage.python(block.text)
+                count += 1
+        else:
+            for command in commands(block):
+                if not not_run(command):
+                    stage.shell(command)
+                    count += 1
+    return count
+
+
+@contextmanager
+def open_stage(folder: Path) -> Iterator[Stage]:
+    """Set the stage, and leave nothing running."""
+    stage = Stage(folder)
+    try:
+        yield stage
+    finally:
+        stage.stop()
+
+
+def all_pages() -> dict[str, str]:
+    """Return the text of all pages of the documentation, by their names."""
+    files = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+    return {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in files}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.skipif(sys.platform == "win32", reason="the pages' commands are those of a POSIX shell")
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page(page: str, tmp_path: Path) -> None:
+    file = ROOT / page
+    if not file.exists():
+        pytest.skip(f"there is no {page}")
+    for package in PAGES[page]:
+        pytest.importorskip(package, reason=f"{page} needs an extra that is not installed")
+    with open_stage(tmp_path) as stage:
+        if page in BEFORE:
+            stage.python(BEFORE[page])
+        assert run_page(file.read_text(encoding="utf-8"), stage) > 1
+
+
+@pytest.mark.parametrize("page", all_pages())
+def test_commands_have_the_options_that_there_are(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = typer.main.get_command(app)
+    for chosen in command.commands.values():  # type: ignore[attr-defined]
+        chosen.callback = lambda **_: None
+    for line in our_commands(all_pages()[page]):
+        words = shlex.split(line, comments=True)
+        try:
+            command.main(words[1 : words.index(">") if ">" in words else None], standalone_mode=False)
+        except Exception as error:  # noqa: BLE001 - whatever a wrong option raises
+            pytest.fail(f"{page}: {line}\n{error}")
+
+
+def our_commands(text: str) -> list[str]:
+    """Return the commands of ours in a page."""
+    return [c for block in blocks(text) for c in commands(block) if c.split()[0] == "grainless"]
