@@ -70,5 +70,5 @@ if [ "$part" = page ] || [ "$part" = all ]; then
       python "$here/ablate_universal.py" table "$docs/universal-ablation.json"
     fi
   } > "$docs/universal.md"
-  grainless report "$results/limits.json" -o "$docs/universal-limits.md" --title "Where the universal model ends"
+  [ ! -s "$results/limits.json" ] || grainless report "$results/limits.json" -o "$docs/universal-limits.md" --title "Where the universal model ends"
 fi
