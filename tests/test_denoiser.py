@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 import tiny_models
+from grainless.blend import Blend
 from grainless.denoiser import Denoiser, denoise
 from grainless.errors import InputError, ModelError
-from grainless.picture import Metadata, Picture
+from grainless.picture import Metadata, Picture, StoredPicture
+from grainless.planes import ArrayPlane, on_disk
+from grainless.tiling import Box
 
 WHITE = {"uint8": 255, "uint16": 65535}
 
@@ -468,6 +471,162 @@ def test_graphs_that_fail_while_running(folder, capfd):
     with pytest.raises(ModelError, match=r"fails.onnx failed on a tile of 7 by 5 pixels"):
         Denoiser.load(path)(np.zeros((5, 7, 3), np.uint8))
     assert capfd.readouterr().err == ""
+
+
+# Memory that runs out
+
+
+def short_of_memory(model, most, error):
+    """The same model, for which windows of more than `most` pixels are too large; and the windows it ran."""
+    ran = []
+
+    def run(inputs):
+        height, width = inputs["picture"].shape[2:]
+        if height * width > most:
+            raise error
+        ran.append((height, width))
+        return model.network.run(inputs)
+
+    return Denoiser(model.card, run, name="short.onnx", tile=model.tile), ran
+
+
+FAILURES = [
+    MemoryError(),
+    RuntimeError("std::bad_alloc"),
+    RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Non-zero status code ... BFCArena::AllocateRaw"
+                 "Internal Failed to allocate memory for requested buffer of size 2415919104"),
+    RuntimeError("Exception from src/inference: could not allocate 99 bytes"),
+    RuntimeError("bad allocation"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=str)
+def test_tiles_shrink_where_memory_runs_out(folder, rng, error):
+    model = Denoiser.load(tiny_models.pyramid_model(folder / "shrink.onnx"), threads=1)
+    short, ran = short_of_memory(model, 200 * 200, error)
+    picture = as_picture(rng.random((500, 700, 3)).astype(np.float32))
+    clean = short.denoise_picture(picture)
+    np.testing.assert_allclose(clean.pixels, model.denoise_picture(picture).pixels, atol=1e-6)
+    # The tile of 500 by 700 is halved twice, and no size that failed is tried a second time.
+    assert clean.notes == ("tiles of 174 pixels, as memory ran out",)
+    assert max(max(size) for size in ran) <= 174 + 2 * model.card.halo
+    assert len(ran) == 3 * 5
+    whole = short.denoise_picture(picture, crop=(300, 200, 100, 50)).pixels
+    np.testing.assert_array_equal(whole, clean.pixels[200:250, 300:400])
+
+
+def test_enough_memory_is_not_spoken_of(blur, rng):
+    assert blur.denoise_picture(as_picture(rng.random((9, 9, 3)).astype(np.float32))).notes == ()
+
+
+def test_tiles_do_not_shrink_without_end(blur, rng):
+    short, ran = short_of_memory(blur.with_tile(300), 50, MemoryError())
+    with pytest.raises(ModelError, match=r"short.onnx ran out of memory on a tile of .*Close other programs"):
+        short(rng.random((300, 300, 3)))
+    assert ran == []
+
+
+def test_other_failures_do_not_shrink_tiles(blur, rng):
+    short, ran = short_of_memory(blur.with_tile(300), 50, RuntimeError("allocation of blame"))
+    with pytest.raises(ModelError, match="failed on a tile of 300 by 300 pixels: allocation of blame"):
+        short(rng.random((300, 300, 3)))
+    assert ran == []
+
+
+# Pictures on the disk
+
+
+def stored(picture, folder):
+    """The same picture in scratch files."""
+
+    def move(values):
+        plane = on_disk(folder)(values.shape, values.dtype)
+        plane.write(Box(0, 0, *values.shape[:2]), values)
+        return plane
+
+    alpha = None if picture.alpha is None else move(picture.alpha[..., None])
+    new = on_disk(folder)
+    return StoredPicture(
+        move(picture.pixels),
+        alpha,
+        picture.metadata,
+        "tiff",
+        associated_alpha=False,
+        notes=("read",),
+        new=new,
+    )
+
+
+def whole(plane):
+    return plane.read(Box(0, 0, *plane.shape[:2]))
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.tuples(st.integers(1, 90), st.integers(1, 90), st.sampled_from([1, 3])),
+    st.sampled_from(["uint8", "uint16", "float32"]),
+    st.sampled_from(["none", "some", "all"]),
+    st.data(),
+)
+def test_on_the_disk_as_in_memory_bit_for_bit(folder, shape, kind, hidden, data):
+    height, width, _ = shape
+    path = folder / "stored.onnx"
+    if not path.exists():
+        tiny_models.pyramid_model(path)
+    model = Denoiser.load(path, tile=24, threads=1)
+    rng = np.random.default_rng(height * 91 + width)
+    pixels = random_pixels(rng, shape, kind)
+    if kind == "float32":
+        pixels = pixels * np.float32(3) - np.float32(1)
+    alpha = None
+    if hidden != "none":
+        shown = (rng.random((height, width)) < 0.5) & (hidden == "some")
+        alpha = np.where(shown, random_pixels(rng, (height, width), kind), 0).astype(kind)
+    picture = as_picture(pixels, alpha)
+    blend = Blend(strength=data.draw(st.sampled_from([0.0, 0.7, 1.0])), chroma=0.5)
+    x, y = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+    crop = data.draw(st.sampled_from([None, (x, y, width - x, height - y)]))
+    linear = kind == "float32" and data.draw(st.booleans())
+    want = model.denoise_picture(picture, blend=blend, crop=crop, linear=linear)
+    got = model.denoise_stored(stored(picture, folder), blend=blend, crop=crop, linear=linear)
+    np.testing.assert_array_equal(whole(got.pixels), want.pixels)
+    assert got.pixels.dtype == want.pixels.dtype
+    if alpha is not None:
+        np.testing.assert_array_equal(whole(got.alpha)[..., 0], want.alpha)
+    assert (got.metadata, got.notes) == (want.metadata, ("read",))
+
+
+def test_on_the_disk_with_a_mask_and_little_memory(blur, folder, rng):
+    picture = as_picture(random_pixels(rng, (300, 200, 3), "uint8"))
+    mask = rng.integers(0, 256, (300, 200), dtype=np.uint8)
+    plane = on_disk(folder)((300, 200, 1), mask.dtype)
+    plane.write(Box(0, 0, 300, 200), mask[..., None])
+    short, _ = short_of_memory(blur.with_tile(300), 110 * 170, MemoryError())
+    got = short.denoise_stored(stored(picture, folder), blend=Blend(mask=plane))
+    want = blur.denoise_picture(picture, blend=Blend(mask=mask))
+    np.testing.assert_array_equal(whole(got.pixels), want.pixels)
+    assert got.notes == ("read", "tiles of 150 pixels, as memory ran out")
+    np.testing.assert_array_equal(
+        whole(
+            blur.denoise_stored(
+                stored(picture, folder), blend=Blend(mask=ArrayPlane(mask[..., None] * 0))
+            ).pixels
+        ),
+        picture.pixels,
+    )
+    with pytest.raises(InputError, match="mask is not as large as the picture"):
+        blur.denoise_stored(stored(picture, folder), blend=Blend(mask=plane.read(Box(0, 0, 9, 9))[..., 0]))
+
+
+def test_on_the_disk_errors_are_those_in_memory(blur, folder):
+    picture = stored(as_picture(np.full((9, 9, 3), np.nan, np.float32)), folder)
+    with pytest.raises(InputError, match="NaN or infinity"):
+        blur.denoise_stored(picture, blend=Blend())
+    with pytest.raises(InputError, match="The crop leaves the picture"):
+        blur.denoise_stored(picture, blend=Blend(), crop=(0, 0, 10, 1))
+    whole_numbers = stored(as_picture(np.zeros((9, 9, 3), np.uint8)), folder)
+    with pytest.raises(InputError, match="Only float pictures can be linear"):
+        blur.denoise_stored(whole_numbers, blend=Blend(), linear=True)
 
 
 # Sharing

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grainless.fill import HiddenFill
-from grainless.planes import ArrayPlane, cut, new_array
+from grainless.planes import ArrayPlane, cut, new_array, on_disk
 from grainless.tiling import Box, round_up
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("fill")
 
 
 def filling(picture, hidden, new=new_array):
     return HiddenFill(ArrayPlane(picture), ArrayPlane(~hidden[..., None]), new=new)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 60), st.integers(1, 60), st.sampled_from(["u1", "u2", "f4"]), st.floats(0.1, 1))
+def test_fill_on_the_disk_is_the_fill_in_memory(folder, height, width, kind, share):
+    rng = np.random.default_rng(height * 61 + width)
+    picture = (rng.random((height, width, 3)) * (255 if kind[0] == "u" else 1)).astype(kind)
+    hidden = rng.random((height, width)) < share
+    hidden[rng.integers(height), rng.integers(width)] = False
+    window = Box(0, 0, round_up(height, 4), round_up(width, 4))
+    seen = cut(ArrayPlane(picture), window)
+    got = filling(picture, hidden, new=on_disk(folder)).apply(seen, window)
+    np.testing.assert_array_equal(got, filling(picture, hidden).apply(seen, window))
 
 
 def whole_box(picture):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grainless.planes import ArrayPlane, cut
-from grainless.tiling import Box, Tile, overhead, plan_tiles, round_up
+from grainless.tiling import Box, Tile, overhead, plan_tiles, round_up, split
 
 
 def box_sum(values):
@@ -114,6 +114,34 @@ def test_overhead_counts_windows_and_pixels():
     ]
     assert plan_tiles(4, 8, tile=4, halo=2, stride=1) == halved
     assert overhead(halved) == pytest.approx(48 / 32)
+
+
+@settings(deadline=None, max_examples=50)
+@given(sizes, sizes, st.sampled_from([1, 2, 3, 4, 8]), st.integers(8, 40), st.integers(0, 2**32 - 1))
+def test_tiles_that_are_split_again_equal_the_whole(height, width, stride, tile, seed):
+    rng = np.random.default_rng(seed)
+    picture = rng.integers(1, 256, (height, width))
+    halo = 2 * stride + 1
+    out = np.full_like(picture, -1)
+
+    def run(part, side):
+        if rng.random() < 0.6:
+            for smaller in split(part, tile=side // 2, halo=halo, stride=stride):
+                assert smaller.output.area
+                assert max(smaller.output.height, smaller.output.width) <= max(side // 2, stride)
+                run(smaller, max(side // 2, 1))
+            return
+        answer = pyramid_network(cut(ArrayPlane(picture), part.window), stride)
+        assert (out[part.output.slices(Box(0, 0, 0, 0))] == -1).all()
+        out[part.output.slices(Box(0, 0, 0, 0))] = answer[part.output.slices(part.window)]
+
+    for part in plan_tiles(height, width, tile=tile, halo=halo, stride=stride):
+        run(part, tile)
+    np.testing.assert_array_equal(out, run_whole(picture, stride))
+
+
+def test_boxes_move():
+    assert Box(5, 6, 7, 9).moved(Box(2, 3, 100, 100)) == Box(3, 3, 5, 6)
 
 
 def test_boxes_meet():

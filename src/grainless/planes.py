@@ -110,10 +110,12 @@ class ScratchFile:
             at, size = at + len(part), size - len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def write(self, at: int, data: NDArray[Any] | bytes) -> None:
+    def write(self, at: int, data: NDArray[Any] | bytes | memoryview) -> None:
         """Put bytes, or the values of an array in their order, at `at`; raises OSError on a full disk."""
-        view = memoryview(np.ascontiguousarray(data) if isinstance(data, np.ndarray) else data).cast("B")
-        while len(view):
+        if isinstance(data, np.ndarray):
+            data = np.ascontiguousarray(data).reshape(-1).view(np.uint8).data
+        view = memoryview(data)
+        while view:
             done = self._write_some(at, view[:_MOST_AT_ONCE])
             at, view = at + done, view[done:]
 

@@ -120,9 +120,9 @@ def _facts(header: Header) -> PictureFacts:
     if header.name in {"webp", "avif"}:
         whole = f"a {header.name.upper()}" if header.name == "webp" else "an AVIF"
     width, height = header.size
-    if image is None:
-        channels, dtype = 3, np.dtype(np.uint8)
-    else:
+    channels = 3
+    dtype: np.dtype[Any] = np.dtype(np.uint8)
+    if image is not None:
         channels, dtype = image.bands, np.dtype(DTYPES[image.format])
         if image.interpretation == "cmyk":
             channels = 3
