@@ -67,6 +67,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("-o", "--out", type=Path, help="Markdown file")
     options = parser.parse_args()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     pictures = [make_picture(options.side, seed) for seed in range(options.pictures)]
     serve = [sys.executable, "-m", "grainless", "serve", "--no-page", "--port", "0"]
     serve += ["--workers", str(options.workers)]
@@ -96,7 +97,9 @@ def main() -> None:
         f"# Throughput of the service\n\n`{command}`\n\n"
         f"grainless {__version__}, {os.cpu_count()} cores, {options.pictures} pictures of {options.side} x "
         f"{options.side} pixels for each client, 8-bit PNG; pictures per second. Clients and server share "
-        f"the cores.\n\n" + "\n".join(lines) + f"\n\nRatio, median: {statistics.median(ratios):.2f}. "
+        f"the cores; before the start {load:.1f} other processes wanted one.\n\n"
+        + "\n".join(lines)
+        + f"\n\nRatio, median: {statistics.median(ratios):.2f}. "
         f"Failed requests: {failed}.\n"
     )
     print(text)
