@@ -69,7 +69,7 @@ class Visit:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", self._listen)
         page.goto(address)
-        page.wait_for_selector("#drop input")
+        page.wait_for_selector("#drop")
 
     def _listen(self, message: Any) -> None:
         if message.type == "error":
