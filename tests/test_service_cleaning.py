@@ -9,8 +9,6 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from service_pictures import decoded, encoded, noisy
-from tiny_models import identity_model
 
 from grainless import Denoiser
 from grainless.diagnosis import Diagnosis, diagnose
@@ -20,6 +18,8 @@ from grainless.service import ServiceSettings
 from grainless.service import cleaning as module
 from grainless.service.cleaning import SOURCE, Cleaner, DenoiseOptions, OutputFormat, offered_models
 from grainless.service.refusals import NoSpaceError, TooManyPixelsError
+from service_pictures import decoded, encoded, noisy
+from tiny_models import identity_model
 
 
 def check() -> None:
@@ -202,3 +202,18 @@ def test_an_unexpected_error_is_not_reworded(
     monkeypatch.setattr(module, "read_picture", fail)
     with pytest.raises(ZeroDivisionError):
         cleaner.diagnose(source, check)
+
+
+def test_models_that_are_asked_for_by_turns_are_loaded_once(
+    cleaner: Cleaner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = []
+    whole = Denoiser.load
+    monkeypatch.setattr(
+        Denoiser, "load", lambda *names, **options: loaded.append(names) or whole(*names, **options)
+    )
+    for model in ("fast", "universal") * 3:
+        path = tmp_path / SOURCE
+        path.write_bytes(encoded(noisy(16)))
+        cleaner.clean(path, DenoiseOptions(model=model), check)
+    assert len(loaded) <= 2

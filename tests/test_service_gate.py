@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
-from service_pictures import encoded, noisy
 
 from grainless.service import ServiceSettings
 from grainless.service import gate as module
 from grainless.service.app import create_app
 from grainless.service.gate import ENDPOINTS
+from service_pictures import encoded, noisy
 
 KEY = "a-long-key"
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[TestClient]:
-    yield TestClient(create_app(ServiceSettings(api_key=KEY)))
+def client() -> TestClient:
+    return TestClient(create_app(ServiceSettings(api_key=KEY)))
 
 
 def basic(text: str) -> dict[str, str]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from grainless.errors import PictureError
 from grainless.service import ServiceSettings
 from grainless.service.pool import Check, Pool
-from grainless.service.refusals import BusyError, TimeLimitError
+from grainless.service.refusals import BusyError, NoSpaceError, TimeLimitError
 
 
 async def never() -> Exception:
@@ -56,6 +58,14 @@ def test_places_are_workers_and_queue_and_no_more() -> None:
         assert (full.value.http_status, full.value.retry_after) == (503, 5)
     with pool.place():
         assert pool.taken == 1
+
+
+def test_a_place_without_a_folder_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    pool = Pool(ServiceSettings())
+    with pytest.raises(NoSpaceError, match="cannot store a file") as none:
+        pool.place().__enter__()
+    assert (none.value.http_status, pool.taken) == (503, 0)
 
 
 def test_a_service_that_stops_takes_in_nothing_more() -> None:
@@ -114,9 +124,8 @@ def ended_early(gone: Callable[[], object], settings: ServiceSettings, error: ty
     async def run() -> float:
         pool = Pool(settings)
         began = time.monotonic()
-        with pytest.raises(error):
-            with pool.place() as place:
-                await place.run(until_told, gone=gone())
+        with pytest.raises(error), pool.place() as place:
+            await place.run(until_told, gone=gone())
         await emptied(pool)
         assert not place.folder.exists()
         with pool.place() as place:
@@ -141,9 +150,9 @@ def test_a_place_stays_taken_while_its_thread_does_not_heed() -> None:
 
     async def run() -> None:
         pool = Pool(ServiceSettings(workers=1, queue=0, max_seconds=0.05))
-        with pytest.raises(TimeLimitError, match=r"takes too long; expected at most 0\.05 seconds"):
-            with pool.place() as place:
-                await place.run(lambda _: release.wait(10), gone=never())
+        too_long = pytest.raises(TimeLimitError, match=r"takes too long; expected at most 0\.05 seconds")
+        with too_long, pool.place() as place:
+            await place.run(lambda _: release.wait(10), gone=never())
         assert pool.taken == 1
         assert place.folder.exists()
         with pytest.raises(BusyError):

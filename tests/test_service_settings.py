@@ -18,6 +18,7 @@ def test_nobody_but_this_machine_is_served_unless_told() -> None:
     [
         {"port": 65536}, {"max_bytes": 0}, {"max_megapixels": 0}, {"max_seconds": 0}, {"workers": 0},
         {"queue": -1}, {"threads": 0}, {"max_transfer_seconds": 0}, {"host": ""}, {"colour": "blue"},
+        {"api_key": ""},
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused_by_name(change: dict) -> None:

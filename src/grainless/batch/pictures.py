@@ -20,6 +20,8 @@ from grainless.runtime import Precision, Runtime
 
 AUTO = "auto"
 """Stands for the model that the diagnosis of each picture advises."""
+_MODELS = 4
+"""So many stay loaded: one does for a run over files, a service is asked for several by turns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +172,7 @@ class Denoising(_PictureWork):
         return denoiser
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=_MODELS)
 def _load(
     model: Path, threads: int | None, runtime: Runtime, precision: Precision, *, checksum: str | None
 ) -> Denoiser:

@@ -38,7 +38,7 @@ _FILE = {"schema": {"type": "string", "format": "binary"}}
 _BODY = {
     "description": "A picture file; its format is told by its bytes.",
     "required": True,
-    "content": dict.fromkeys((*MEDIA_TYPES.values(), "application/octet-stream"), _FILE),
+    "content": dict.fromkeys(("image/*", "application/octet-stream"), _FILE),
 }
 _WORDS = {
     401: "The key is missing or wrong.",

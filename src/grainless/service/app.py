@@ -32,6 +32,7 @@ def create_app(settings: ServiceSettings, *, page: bool = False) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        pool.open()
         yield
         await pool.close()
 

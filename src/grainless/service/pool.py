@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from grainless.service.refusals import BusyError, TimeLimitError
+from grainless.service.refusals import BusyError, NoSpaceError, TimeLimitError
 
 if TYPE_CHECKING:
     from grainless.service.settings import ServiceSettings
@@ -40,14 +40,19 @@ class Pool:
         """Places that are not free."""
         self.working = 0
         """Threads at work."""
+        self.max_seconds = settings.max_seconds
+        self._workers = settings.workers
+        self.open()
+
+    def open(self) -> None:
+        """Take in pictures, also after a `close`."""
+        self.executor = ThreadPoolExecutor(self._workers, thread_name_prefix="grainless")
         self.stopping = False
         """No more pictures are taken in."""
-        self.max_seconds = settings.max_seconds
-        self.executor = ThreadPoolExecutor(settings.workers, thread_name_prefix="grainless")
 
     @contextlib.contextmanager
     def place(self) -> Iterator[Place]:
-        """Hold a place; raises BusyError where none is free."""
+        """Hold a place; raises BusyError where none is free, NoSpaceError where it can have no folder."""
         if self.stopping:
             raise BusyError("The service is about to stop", remedy="Try again when it is back")
         if self.taken >= self.places:
@@ -80,7 +85,10 @@ class Place:
         """Take a place for the request, which has to `leave` it."""
         self._pool = pool
         self._holders = 1
-        self.folder = Path(tempfile.mkdtemp(prefix="grainless-"))
+        try:
+            self.folder = Path(tempfile.mkdtemp(prefix="grainless-"))
+        except OSError as error:
+            raise NoSpaceError("The service cannot store a file", remedy="Try again later") from error
         pool.taken += 1
 
     def stay(self) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import socket
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -52,12 +53,20 @@ def serve(app: FastAPI, listening: socket.socket, *, access_log: bool = False) -
     config = uvicorn.Config(
         app,
         access_log=access_log,
+        log_config=_log_config(),
         log_level="info" if access_log else "warning",
         server_header=False,
         timeout_graceful_shutdown=_LAST_SECONDS,
         ws="none",
     )
     _Server(config, app.state.service.pool).run(sockets=[listening])
+
+
+def _log_config() -> dict[str, Any]:
+    """Return uvicorn's own, with the lines of requests on stderr like all that is said to a person."""
+    config = copy.deepcopy(uvicorn.config.LOGGING_CONFIG)
+    config["handlers"]["access"]["stream"] = "ext://sys.stderr"
+    return config
 
 
 class _Server(uvicorn.Server):

@@ -28,7 +28,7 @@ class ServiceSettings(BaseModel):
     """Further pictures that may be on their way in or waiting; beyond it new ones are refused."""
     threads: int | None = Field(default=None, ge=1)
     """Processor threads of a model, shared by all workers; None for all cores."""
-    api_key: SecretStr | None = None
+    api_key: SecretStr | None = Field(default=None, min_length=1)
     """Asked of each request but the health check; None lets everybody in."""
     models: tuple[str, ...] | None = None
     """Names of the models that are offered; None for all that are bundled or in the user's folder."""
