@@ -14,6 +14,7 @@ from grainless.picture import Metadata, Picture
 from grainless.report.sheet import show_removed
 from grainless.service import ServiceSettings
 from grainless.service.page.cleaning import Cleaned, Order, clean_file, part_of
+from grainless.service.page.example import draw_lake
 from grainless.service.refusals import TimeLimitError, TooManyBytesError, TooManyPixelsError
 from picture_files import RGB_PROFILE, XMP, exif_block, exif_facts
 from service_pictures import decoded, noisy, png_of_size
@@ -100,9 +101,7 @@ def test_a_part_of_a_picture_that_was_deleted_says_so(tmp_path: Path) -> None:
 
 
 def test_a_clean_picture_is_handed_back_byte_for_byte(tmp_path: Path) -> None:
-    y, x = np.mgrid[:128, :128]
-    waves = 110 + 50 * np.sin(x / 9) * np.cos(y / 13) + 30 * (x > 70)
-    pixels = np.repeat(waves[..., None], 3, axis=2).astype(np.uint8)
+    pixels = np.ascontiguousarray(draw_lake()[200:456, 200:456])
     source = tmp_path / "plain.png"
     write_picture(Picture(pixels, None, Metadata(), "png"), source)
     result = cleaned(source, tmp_path / "out")
