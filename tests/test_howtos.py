@@ -58,8 +58,8 @@ PYTHON_NOT_RUN = {"SLURMCluster": "needs a SLURM cluster"}
 """Blocks of Python that are not run here, by a word in them, with the reason."""
 
 SMALL = (
-    "schedule.steps=2", "schedule.batch=2", "schedule.workers=0", "schedule.precision=32-true", "data.patch=[16]",
-    "data.phases=[]", "data.validation_patch=32", "data.validation_limit=1",
+    "schedule.steps=2", "schedule.batch=2", "schedule.workers=0", "schedule.precision=32-true",
+    "data.patch=[16]", "data.phases=[]", "data.validation_patch=32", "data.validation_limit=1",
 )  # fmt: skip
 """What is changed in recipes so that training ends soon, on a busy machine too."""
 
@@ -101,7 +101,12 @@ class Stage:
             self._start(line)
             return
         done = subprocess.run(
-            ["sh", "-c", line], cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+            ["sh", "-c", line],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, f"{command}\nended with {done.returncode}:\n{done.stdout}{done.stderr}"
         for path in named_outputs(line, self.folder):
@@ -135,8 +140,12 @@ class Stage:
         """Start what goes on until it is stopped, and wait until it listens, if it does."""
         process = subprocess.Popen(
             ["sh", "-c", f"exec {line}"],
-            cwd=self.folder, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
         self._background.append(process)
         if line.startswith("dask worker"):
             return
@@ -173,11 +182,13 @@ def wait_for_port(port: int, process: subprocess.Popen[str]) -> None:
 
 
 def named_outputs(line: str, folder: Path) -> list[Path]:
-    """Return what a command of ours is to leave: what -o and > name, and a result for each picture of a folder."""
+    """Return what a command of ours is to leave: what its options name, and a result for each picture."""
     words = shlex.split(line, comments=True)
     if words[0] != "grainless" or "--dry-run" in words:
         return []
-    options = {"-o", "--out", ">"} | ({"--json", "--markdown"} if words[1] in {"evaluate", "benchmark"} else set())
+    options = {"-o", "--out", ">"} | (
+        {"--json", "--markdown"} if words[1] in {"evaluate", "benchmark"} else set()
+    )
     named = [folder / words[i + 1] for i, word in enumerate(words[:-1]) if word in options]
     if words[1] in {"denoise", "corrupt"} and named:
         source = folder / words[2]
@@ -245,7 +256,9 @@ def test_the_commands_of_a_page(page: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", all_pages())
-def test_commands_have_the_options_that_there_are(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_have_the_options_that_there_are(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     command = typer.main.get_command(app)
     for chosen in command.commands.values():  # type: ignore[attr-defined]

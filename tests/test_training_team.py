@@ -15,7 +15,16 @@ from grainless.errors import TrainingError
 from grainless.training.run_folder import leads
 from grainless.training.team import Team, joined, launcher
 
-TOLD = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "TORCHELASTIC_RUN_ID", "SLURM_NTASKS", "SLURM_PROCID", "MASTER_ADDR", "MASTER_PORT")
+TOLD = (
+    "RANK",
+    "LOCAL_RANK",
+    "WORLD_SIZE",
+    "TORCHELASTIC_RUN_ID",
+    "SLURM_NTASKS",
+    "SLURM_PROCID",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+)
 
 
 def by_torchrun(rank, port, nodes=2):
@@ -99,7 +108,7 @@ def test_alone_nothing_is_waited_for(told):
 
 
 def test_machines_that_nobody_started(told):
-    words = r"Nobody|Nothing has started .* other machines; got --devices 2 --nodes 3\. Start .* by torchrun or srun"
+    words = r"Nothing has started .* other machines; got --devices 2 --nodes 3\. Start .* torchrun or srun"
     with pytest.raises(TrainingError, match=words), joined(devices=2, nodes=3):
         pass
 
@@ -139,7 +148,9 @@ def train_on_two(tells, *arguments):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch cannot train on several machines")
+@pytest.mark.skipif(
+    not torch.distributed.is_available(), reason="this torch cannot train on several machines"
+)
 @pytest.mark.parametrize("tells", [by_torchrun, by_slurm])
 def test_two_machines_train_one_network(tmp_path, tells):
     data, run = tiny_runs.pictures(tmp_path / "pictures"), tmp_path / "run"
@@ -174,7 +185,9 @@ def test_two_machines_train_one_network(tmp_path, tells):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch cannot train on several machines")
+@pytest.mark.skipif(
+    not torch.distributed.is_available(), reason="this torch cannot train on several machines"
+)
 def test_what_is_wrong_ends_all_and_the_first_says_it(tmp_path):
     data = tiny_runs.pictures(tmp_path / "pictures")
     recipe = tiny_runs.recipe_file(tmp_path)

@@ -60,6 +60,8 @@ class _Source:
 class Denoiser:
     """A model that is ready to clean pictures; may be used from several threads.
 
+    It is loaded once and called for each picture:
+
         denoiser = Denoiser.load("universal")
         clean = denoiser(pixels)
     """

@@ -162,7 +162,9 @@ def train_run(
                 (output / DATA_FILE).unlink(missing_ok=True)
                 if options.start_from is not None:
                     write_start(output, options.start_from)
-            limits = keep_limits(output, Limits(options.max_minutes, options.limit_train), resume=options.resume)
+            limits = keep_limits(
+                output, Limits(options.max_minutes, options.limit_train), resume=options.resume
+            )
             options = replace(options, max_minutes=limits.minutes, limit_train=limits.pictures)
             summary = _carry_out(task, data, output, options, team)
     if not leads():

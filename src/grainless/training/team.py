@@ -31,7 +31,7 @@ class Team:
     nodes: int = 1
     """Machines."""
     environment: ClusterEnvironment | None = None
-    """What started all of them, torchrun or SLURM; None where Lightning starts those of this machine itself."""
+    """What started all of them, torchrun or SLURM; None where Lightning starts those of this machine."""
     waiting: distributed.ProcessGroup | None = None
     """The connection over which they wait for each other before the training."""
 
@@ -64,7 +64,7 @@ def launcher() -> ClusterEnvironment | None:
 
 @contextmanager
 def joined(*, devices: int, nodes: int) -> Iterator[Team]:
-    """Join the processes that torchrun or SLURM started, if any; all but the first wait until it calls `meet`.
+    """Join the processes that torchrun or SLURM started, if any; the others wait for the first to `meet`.
 
     Raises TrainingError where the number of processes is not that of `devices` on each of `nodes`.
     """
