@@ -53,7 +53,12 @@ def commands(block: Block) -> list[str]:
     lines = [
         line.strip() for line in joined.splitlines() if line.strip() and not line.strip().startswith("#")
     ]
-    return [line for line in lines if block.language == "sh" or line.split()[0] in PROGRAMS]
+    return [line for line in lines if block.language == "sh" or program(line) in PROGRAMS]
+
+
+def program(command: str) -> str:
+    """Return the program that a command runs; variables may be set before it."""
+    return next((word for word in command.split() if not re.match(r"\w+=", word)), "")
 
 
 def is_python(block: Block) -> bool:

@@ -20,7 +20,7 @@ import typer.main
 
 from grainless import read_picture
 from grainless.cli import app
-from howto_pages import blocks, commands, is_python
+from howto_pages import blocks, commands, is_python, program
 from howto_pictures import KINDS, furnish
 
 ROOT = Path(__file__).parent.parent
@@ -37,6 +37,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "docs/batches.md": (),
     "docs/cluster.md": ("distributed",),
     "docs/service.md": ("fastapi", "uvicorn"),
+    "docs/page.md": ("fastapi", "uvicorn", "gradio"),
 }
 """The pages whose commands are run, and the packages that they need beyond the base install."""
 
@@ -47,9 +48,10 @@ NOT_RUN = {
     "python3 -m venv": "continuous integration does it",
     "python -m pytest": "is a test itself",
     "python scripts/measure_": "measures for minutes to hours",
-    "python scripts/diagnosis_thresholds.py": "fits on the training pictures, for minutes",
     "grainless reproduce": "hours of training; tests/test_reproduce.py runs small studies",
     "grainless benchmark": "minutes on a quiet machine; tests/test_benchmark_command.py runs small ones",
+    "torchrun": "needs two machines; tests/test_training_team.py tells two processes that they are two",
+    "srun": "needs a SLURM cluster; the same test tells what SLURM tells",
     "docker": "no engine for containers is at hand",
 }
 """Commands that are not run here, by how they begin, with the reason."""
@@ -66,8 +68,11 @@ SMALL = (
 BEFORE = {"README.md": "import numpy as np\npixels = np.zeros((64, 64, 3), np.uint8)\n"}
 """What the Python of a page takes as given."""
 
-BACKGROUND = ("grainless serve", "dask scheduler", "dask worker")
+BACKGROUND = re.compile(r"(\w+=\S+ )*(grainless serve|dask scheduler|dask worker)\b")
 """Commands that go on until they are stopped."""
+
+KEY = "a-key-for-the-tests-of-the-pages"
+"""What the pages keep in `key.txt` and `$KEY`."""
 
 
 class Stage:
@@ -83,6 +88,7 @@ class Stage:
             program = self._bin / name
             program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)}{module} "$@"\n')
             program.chmod(0o755)
+        (self.folder / "key.txt").write_text(KEY + "\n", encoding="utf-8")
         self._python = ""
         self._background: list[subprocess.Popen[str]] = []
         self.port = free_port()
@@ -92,12 +98,12 @@ class Stage:
         """The environment of the commands: the user's files are those of the test."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("GRAINLESS_")}
         path = f"{self._bin}{os.pathsep}{os.environ['PATH']}"
-        return kept | {"HOME": str(self.home), "PATH": path, "OMP_NUM_THREADS": "2"}
+        return kept | {"HOME": str(self.home), "PATH": path, "OMP_NUM_THREADS": "2", "KEY": KEY}
 
     def shell(self, command: str) -> None:
         """Run a command as it stands in a page, and see that it ends well and leaves what it names."""
         line = self._adapted(command)
-        if line.startswith(BACKGROUND):
+        if BACKGROUND.match(line):
             self._start(line)
             return
         done = subprocess.run(
@@ -125,12 +131,18 @@ class Stage:
 
     def _adapted(self, command: str) -> str:
         """Return a command with the places of this machine, and quick enough for a test."""
-        line = command.replace("tcp://host:8786", f"tcp://127.0.0.1:{self.port}")
+        here = f"127.0.0.1:{self.port}"
+        line = re.sub(r"(tcp://host:8786|127\.0\.0\.1:8000|host:8000)", here, command)
         line = line.replace("/shared/", f"{self.folder}/shared/")
-        if line.startswith("dask scheduler"):
+        if "grainless serve" in line:
+            line = re.sub(r" --(port|host) \S+", "", line.split("#")[0]) + f" --port {self.port}"
+        elif line.startswith("dask scheduler"):
             line = f"dask scheduler --host 127.0.0.1 --port {self.port} --no-dashboard"
         elif line.startswith("dask worker"):
             line = f"{line.split('#')[0]} --no-dashboard"
+        elif line.startswith("curl"):
+            # Without it an answer that is an error is a success.
+            line = line.replace("curl", "curl --fail --silent --show-error", 1)
         if line.startswith("grainless train") and "--resume" not in line:
             words = shlex.split(line, comments=True)
             line = shlex.join([*words, *(word for change in SMALL for word in ("--set", change))])
@@ -138,8 +150,10 @@ class Stage:
 
     def _start(self, line: str) -> None:
         """Start what goes on until it is stopped, and wait until it listens, if it does."""
+        if "grainless serve" in line:
+            self.stop()
         process = subprocess.Popen(
-            ["sh", "-c", f"exec {line}"],
+            ["sh", "-c", re.sub(r"((?:\w+=\S+ )*)", r"\1exec ", line, count=1)],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.DEVNULL,
@@ -147,14 +161,13 @@ class Stage:
             text=True,
         )
         self._background.append(process)
-        if line.startswith("dask worker"):
-            return
-        port = re.search(r"--port[ =](\d+)", line)
-        wait_for_port(int(port[1]) if port else 8000, process)
+        if not line.startswith("dask worker"):
+            wait_for_port(self.port, process)
 
     def stop(self) -> None:
         """Stop what goes on."""
-        for process in reversed(self._background):
+        while self._background:
+            process = self._background.pop()
             process.send_signal(signal.SIGINT)
             try:
                 process.wait(30)
@@ -184,7 +197,7 @@ def wait_for_port(port: int, process: subprocess.Popen[str]) -> None:
 def named_outputs(line: str, folder: Path) -> list[Path]:
     """Return what a command of ours is to leave: what its options name, and a result for each picture."""
     words = shlex.split(line, comments=True)
-    if words[0] != "grainless" or "--dry-run" in words:
+    if words[0] not in {"grainless", "curl"} or "--dry-run" in words:
         return []
     options = {"-o", "--out", ">"} | (
         {"--json", "--markdown"} if words[1] in {"evaluate", "benchmark"} else set()
@@ -271,6 +284,15 @@ def test_commands_have_the_options_that_there_are(
             pytest.fail(f"{page}: {line}\n{error}")
 
 
+@pytest.mark.parametrize("beginning", NOT_RUN)
+def test_what_is_not_run_stands_in_a_page(beginning: str) -> None:
+    if beginning == "docker" and not (DOCS / "service.md").exists():
+        pytest.skip("there is no page of the service")
+    text = "\n".join(all_pages()[page] for page in PAGES if page in all_pages())
+    assert any(not_run(c) and c.startswith(beginning) for block in blocks(text) for c in commands(block))
+
+
 def our_commands(text: str) -> list[str]:
     """Return the commands of ours in a page."""
-    return [c for block in blocks(text) for c in commands(block) if c.split()[0] == "grainless"]
+    found = [c for block in blocks(text) for c in commands(block) if program(c) == "grainless"]
+    return [c[c.index("grainless") :] for c in found]

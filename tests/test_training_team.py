@@ -139,7 +139,7 @@ def train_on_two(tells, *arguments):
     port = free_port()
     processes = [start(rank, tells, port, *arguments) for rank in (1, 0)]
     try:
-        errors = [process.communicate(timeout=250)[1] for process in processes]
+        errors = [process.communicate(timeout=500)[1] for process in processes]
     finally:
         for process in processes:
             process.kill()
@@ -147,7 +147,7 @@ def train_on_two(tells, *arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 @pytest.mark.skipif(
     not torch.distributed.is_available(), reason="this torch cannot train on several machines"
 )
@@ -171,7 +171,7 @@ def test_two_machines_train_one_network(tmp_path, tells):
     with tiny_runs.cli(
         "train", recipe, "--data", data, "-o", beside, "--set", "schedule.steps=6", "--devices", 2
     ) as process:
-        assert process.communicate(timeout=250)[1]
+        assert process.communicate(timeout=500)[1]
     assert process.returncode == 0
     ends = [tiny_runs.checkpoint(folder / "last.ckpt") for folder in (run, beside)]
     assert ends[0]["global_step"] == 6
@@ -184,7 +184,7 @@ def test_two_machines_train_one_network(tmp_path, tells):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(
     not torch.distributed.is_available(), reason="this torch cannot train on several machines"
 )
