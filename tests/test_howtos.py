@@ -268,6 +268,73 @@ def test_the_commands_of_a_page(page: str, tmp_path: Path) -> None:
         assert run_page(file.read_text(encoding="utf-8"), stage) > 1
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="the pages' commands are those of a POSIX shell")
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("grainless denoise scan.png -o out.png --strenth 1", "ended with 2"),
+        ("grainless inspect nowhere.png", "nowhere.png"),
+        ("grainless denoise scans/album/ -o out/ > /dev/null; rm out/page-1.tif", "left no out/page-1.tif"),
+    ],
+)
+def test_a_wrong_command_is_found(command: str, words: str, tmp_path: Path) -> None:
+    with open_stage(tmp_path) as stage, pytest.raises(AssertionError, match=words):
+        run_page(f"A page:\n\n```sh\n{command}\n```\n", stage)
+
+
+def test_what_is_code_in_a_page_and_what_is_a_command() -> None:
+    page = """# Title
+
+    grainless denoise a.png -o b.png   # a comment
+    [section]
+    KEY=1 grainless serve
+
+- a list
+    grainless not this, as it is text
+
+```toml title="own.toml"
+grainless = 1
+```
+
+```sh
+cp a b
+grainless evaluate --data x \\
+    --noise clean
+```
+
+    import grainless
+
+    grainless.denoise(pixels)
+"""
+    found = list(blocks(page))
+    assert [(block.language, block.title) for block in found] == [
+        ("", None), ("toml", "own.toml"), ("sh", None), ("", None),
+    ]  # fmt: skip
+    assert [command for block in found for command in commands(block)] == [
+        "grainless denoise a.png -o b.png   # a comment",
+        "KEY=1 grainless serve",
+        "cp a b",
+        "grainless evaluate --data x --noise clean",
+    ]
+    assert [is_python(block) for block in found] == [False, False, False, True]
+    assert found[1].text == "grainless = 1"
+
+
+def test_outputs_that_a_command_names(tmp_path: Path) -> None:
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    for name in ("a.png", "sub/b.jpg", "notes.txt"):
+        (tmp_path / "in" / name).touch()
+    named = named_outputs("grainless denoise in/ -o out/ --json > run.json", tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in named] == [
+        "out", "run.json", "out/a.png", "out/sub/b.jpg",
+    ]  # fmt: skip
+    assert named_outputs("grainless denoise in/ -o out/ --dry-run", tmp_path) == []
+    assert named_outputs("grainless evaluate --data in/ --json s.json -o r/", tmp_path) == [
+        tmp_path / "s.json", tmp_path / "r",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("page", all_pages())
 def test_commands_have_the_options_that_there_are(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
