@@ -1,8 +1,8 @@
-"""Draw docs/pictures/before-after.jpg, the strip at the top of the README: `python scripts/readme_pictures.py`.
+"""Draw docs/pictures/before-after.jpg, at the top of the README: `python scripts/readme_pictures.py`.
 
-The photographs are those that scikit-image ships: Eileen Collins (NASA, public domain), Chelsea the cat (Stéfan van der
-Walt, CC0) and the coffee cup (Rachel Michetti, CC0). Noise and cleaning are the product's own, as `grainless corrupt`
-and `grainless denoise` do them; nothing is retouched.
+The photographs are those that scikit-image ships: Eileen Collins (NASA, public domain), Chelsea the cat
+(Stéfan van der Walt, CC0) and the coffee cup (Rachel Michetti, CC0). Noise and cleaning are the product's
+own, as `grainless corrupt` and `grainless denoise --model universal` do them; nothing is retouched.
 """
 
 from __future__ import annotations
@@ -21,7 +21,12 @@ SIDE, GAP, BAND = 300, 8, 30
 PANELS = (
     ("black and white specks, 30 %", "salt-pepper:0.3", data.astronaut, (0, 80)),
     ("even noise, sigma 30 of 255", "gaussian:30", data.chelsea, (0, 100)),
-    ("like a phone in the dark, as JPEG", "camera:0.8+grain:6:size=1.5:chroma=0.8+jpeg:85", data.coffee, (60, 180)),
+    (
+        "like a phone in the dark, as JPEG",
+        "camera:0.8+grain:6:size=1.5:chroma=0.8+jpeg:85",
+        data.coffee,
+        (60, 180),
+    ),
 )
 """Caption, noise, photograph, and the top and left of the square that is shown."""
 

@@ -9,7 +9,12 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parent.parent
-PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "LICENSE": "licence.md"}
+PAGES = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "LICENSE": "licence.md",
+}
 """Files at the root, and the pages of the site that they become."""
 LINK = re.compile(r"(?P<before>\]\()(?P<path>[^)#\s]+)(?P<after>(#[^)\s]*)?\))")
 

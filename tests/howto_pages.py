@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+
 PROGRAMS = (
     "grainless", "python", "python3", "py", "pip", "uv", "make", "dask", "torchrun", "srun", "sbatch", "curl",
     "docker",
@@ -27,7 +28,7 @@ class Block:
 
 
 def blocks(text: str) -> Iterator[Block]:
-    """Yield the blocks of code of a page: fenced ones, and those indented by four columns behind an empty line."""
+    """Yield the blocks of code of a page, fenced or indented by four columns behind an empty line."""
     lines = text.splitlines()
     at = 0
     while at < len(lines):
@@ -45,12 +46,19 @@ def blocks(text: str) -> Iterator[Block]:
 
 
 def commands(block: Block) -> list[str]:
-    """Return the shell commands of a block, each as one line: all of a `sh` block, known programs of others."""
+    """Return the shell commands of a block, a line each: all of a `sh` block, known programs of others."""
     if block.language not in {"", "sh"}:
         return []
     joined = re.sub(r"\\\n\s*", "", block.text)
-    lines = [line.strip() for line in joined.splitlines() if line.strip() and not line.strip().startswith("#")]
-    return [line for line in lines if block.language == "sh" or line.split()[0] in PROGRAMS]
+    lines = [
+        line.strip() for line in joined.splitlines() if line.strip() and not line.strip().startswith("#")
+    ]
+    return [line for line in lines if block.language == "sh" or program(line) in PROGRAMS]
+
+
+def program(command: str) -> str:
+    """Return the program that a command runs; variables may be set before it."""
+    return next((word for word in command.split() if not re.match(r"\w+=", word)), "")
 
 
 def is_python(block: Block) -> bool:

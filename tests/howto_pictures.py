@@ -64,7 +64,9 @@ def photograph(name: str, *, side: int = 208, channels: int = 3) -> NDArray[np.u
     return np.rint(picture.clip(8, 247)).astype(np.uint8)
 
 
-def write(path: Path, noise: str = "clean", *, deep: bool = False, channels: int = 3, side: int = 208) -> None:
+def write(
+    path: Path, noise: str = "clean", *, deep: bool = False, channels: int = 3, side: int = 208
+) -> None:
     """Write a picture with noise, of 16 bits if `deep`; those in colour have a colour profile and EXIF."""
     pixels: NDArray[np.uint8] | NDArray[np.uint16] = photograph(path.stem, side=side, channels=channels)
     if deep:

@@ -14,10 +14,23 @@ import pytest
 import grainless
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 LINK = re.compile(r"\]\((?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]*))?\)")
 OUTSIDE = re.compile(r"^(?:https?:)?//")
-LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "object": "data", "link": "href"}
+LOADING = {
+    "script": "src",
+    "img": "src",
+    "iframe": "src",
+    "source": "src",
+    "video": "src",
+    "object": "data",
+    "link": "href",
+}
 """Elements that make a browser load something, and where they say what."""
 
 
@@ -28,7 +41,7 @@ def text_of(page: Path) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return what links can name in a page: its headings in small letters, without marks, joined by hyphens."""
+    """Return what links can name in a page: headings in small letters, without marks, with hyphens."""
     text = re.sub(r"^(```+).*?^\1", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
@@ -80,7 +93,9 @@ class Loaded(HTMLParser):
         # A page that is only named as another form of this one is not loaded.
         if given.get("rel") in {"canonical", "next", "prev", "alternate"}:
             return
-        self.found += [value for name, value in attrs if value and name in {LOADING.get(tag), "srcset", "poster"}]
+        self.found += [
+            value for name, value in attrs if value and name in {LOADING.get(tag), "srcset", "poster"}
+        ]
 
 
 def outside(page: Path) -> list[str]:

@@ -42,6 +42,8 @@ SMALLEST_TILE = 64
 class Denoiser:
     """A model that is ready to clean pictures; may be used from several threads.
 
+    It is loaded once and called for each picture:
+
         denoiser = Denoiser.load("universal")
         clean = denoiser(pixels)
     """

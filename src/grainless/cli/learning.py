@@ -69,7 +69,12 @@ def train(
     ] = None,
     max_minutes: Annotated[float | None, typer.Option(min=0, help="Stop after this many minutes.")] = None,
     limit_train: Annotated[int | None, typer.Option(min=1, help="Use only so many pictures.")] = None,
-    devices: Annotated[int, typer.Option(min=1, help="Processors or graphics cards to train on.")] = 1,
+    devices: Annotated[
+        int, typer.Option(min=1, help="Processors or graphics cards to train on, on each machine.")
+    ] = 1,
+    nodes: Annotated[
+        int, typer.Option(min=1, help="Machines, on which torchrun or SLURM starts this command.")
+    ] = 1,
 ) -> None:
     """Train a network by a recipe; Ctrl-C leaves a run that --resume goes on with."""
     with _train_extra():
@@ -81,6 +86,7 @@ def train(
         start_from=start_from,
         limit_train=limit_train,
         devices=devices,
+        nodes=nodes,
     )
     try:
         summary = train_run(recipe, data=data, output=out, changes=settings or (), options=options)
@@ -88,6 +94,7 @@ def train(
         words = ["grainless", "train", recipe, "--data", str(data), "-o", str(out), "--resume"]
         words += ["--limit-train", str(limit_train)] if limit_train is not None else []
         words += ["--devices", str(devices)] if devices != 1 else []
+        words += ["--nodes", str(nodes)] if nodes != 1 else []
         typer.echo(f"go on with: {shlex.join(words)}", err=True)
         raise
     typer.echo(

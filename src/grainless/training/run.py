@@ -68,12 +68,14 @@ from grainless.training.sources import (
     check_data,
     describe_source,
     open_source,
+    reopen_source,
     report_faults,
     write_json,
     write_split,
 )
 from grainless.training.starting import load_exported, read_start, settle_norms, write_start
 from grainless.training.task import SupervisedTask
+from grainless.training.team import Team, joined
 from grainless.version import __version__
 
 logger = logging.getLogger("grainless")
@@ -110,7 +112,9 @@ class RunOptions:
     limit_train: int | None = None
     """Use only so many pictures; a resumed run uses as many as before."""
     devices: int = 1
-    """Processors or graphics cards to train on."""
+    """Processors or graphics cards to train on, on each machine."""
+    nodes: int = 1
+    """Machines; torchrun or SLURM starts the processes on them."""
 
 
 def train_run(
@@ -136,40 +140,48 @@ def train_run(
             got=f"--start-from {options.start_from}",
             remedy="Leave it out, or begin a new run in another folder",
         )
-    resolved = resolve_recipe(recipe, output, changes=changes, resume=options.resume)
-    L.seed_everything(resolved.schedule.seed, verbose=False)
-    # Built before anything is written: what is wrong with the network's settings shows here.
-    task = build_task(resolved)
-    check_data(data, resolved)
-    check_outside(output, data)
-    begins = leads() and not options.resume
-    if begins:
-        # Nothing is left in a folder that is not taken.
-        check_free(output)
-        output.mkdir(parents=True, exist_ok=True)
-    with alone_in(output):
+    with joined(devices=options.devices, nodes=options.nodes) as team:
+        resolved = resolve_recipe(recipe, output, changes=changes, resume=options.resume)
+        L.seed_everything(resolved.schedule.seed, verbose=False)
+        # Built before anything is written: what is wrong with the network's settings shows here.
+        task = build_task(resolved)
+        if leads():
+            check_data(data, resolved)
+            check_outside(output, data)
+        begins = leads() and not options.resume
         if begins:
-            # Another training may have begun in it meanwhile.
+            # Nothing is left in a folder that is not taken.
             check_free(output)
-            write_json(output / RECIPE_FILE, resolved.model_dump(mode="json"))
-            # What an earlier attempt noted there, such as the model that it was to begin with, is over.
-            (output / DATA_FILE).unlink(missing_ok=True)
-            if options.start_from is not None:
-                write_start(output, options.start_from)
-        limits = keep_limits(output, Limits(options.max_minutes, options.limit_train), resume=options.resume)
-        options = replace(options, max_minutes=limits.minutes, limit_train=limits.pictures)
-        summary = _carry_out(task, data, output, options)
+            output.mkdir(parents=True, exist_ok=True)
+        with alone_in(output):
+            if begins:
+                # Another training may have begun in it meanwhile.
+                check_free(output)
+                write_json(output / RECIPE_FILE, resolved.model_dump(mode="json"))
+                # What an earlier attempt noted there, such as the model that it was to begin with, is over.
+                (output / DATA_FILE).unlink(missing_ok=True)
+                if options.start_from is not None:
+                    write_start(output, options.start_from)
+            limits = keep_limits(
+                output, Limits(options.max_minutes, options.limit_train), resume=options.resume
+            )
+            options = replace(options, max_minutes=limits.minutes, limit_train=limits.pictures)
+            summary = _carry_out(task, data, output, options, team)
     if not leads():
         # This process was started by the first one to share the work; what follows is the first one's.
         sys.exit(0)
     return summary
 
 
-def _carry_out(task: SupervisedTask, data: Path, output: Path, options: RunOptions) -> dict[str, Any]:
+def _carry_out(
+    task: SupervisedTask, data: Path, output: Path, options: RunOptions, team: Team
+) -> dict[str, Any]:
     """Decode the pictures, train, and write the summary."""
-    with decoding_bar() as progress:
-        source = open_source(data, task.recipe, output, limit=options.limit_train, progress=progress)
-    if leads():
+    if not leads():
+        source = reopen_source(output, task.recipe)
+    else:
+        with decoding_bar() as progress:
+            source = open_source(data, task.recipe, output, limit=options.limit_train, progress=progress)
         describe_source(source, data)
         write_split(source, output, data=data, resume=options.resume)
         if not options.resume:
@@ -177,13 +189,14 @@ def _carry_out(task: SupervisedTask, data: Path, output: Path, options: RunOptio
             report_faults(source, data, pairs=section.pairs if section.kind == "pairs" else ())
         # Until this part ends, nothing says how far the run is: a part that is killed leaves no summary.
         (output / SUMMARY_FILE).unlink(missing_ok=True)
+        team.meet()
     # A run that was killed before its first checkpoint begins once more.
     begins = _checkpoint_to_go_on_from(output) is None
     if leads() and options.resume and begins:
         logger.info("Nothing was saved before the run in %s stopped: it begins anew", output)
     if begins and (start := read_start(output)) is not None:
         _start_from(start, task, source)
-    summary = _fit(task, source, output, options)
+    summary = _fit(task, source, output, options, team)
     if leads():
         write_json(output / SUMMARY_FILE, summary)
     return summary
@@ -223,7 +236,9 @@ def _start_server() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def _fit(task: SupervisedTask, source: TrainingSource, output: Path, options: RunOptions) -> dict[str, Any]:
+def _fit(
+    task: SupervisedTask, source: TrainingSource, output: Path, options: RunOptions, team: Team
+) -> dict[str, Any]:
     """Train, and return the summary."""
     recipe = task.recipe
     clock, count, waiting = RunClock(options.max_minutes), PictureCount(), WaitingTime()
@@ -236,7 +251,7 @@ def _fit(task: SupervisedTask, source: TrainingSource, output: Path, options: Ru
     if recipe.schedule.workers:
         _start_server()
     with _quiet_lightning(), interruption.handling():
-        trainer = _trainer(task, output, options.devices, around)
+        trainer = _trainer(task, output, team, around)
         training, validation = _loaders(recipe, source, task, trainer)
         checkpoint = _checkpoint_to_go_on_from(output) if options.resume else None
         if checkpoint is not None:
@@ -305,7 +320,7 @@ def _quiet_lightning() -> Iterator[None]:
         talk.setLevel(before)
 
 
-def _trainer(task: SupervisedTask, output: Path, devices: int, callbacks: list[Callback]) -> L.Trainer:
+def _trainer(task: SupervisedTask, output: Path, team: Team, callbacks: list[Callback]) -> L.Trainer:
     """Return Lightning's Trainer, set up by the task's recipe."""
     recipe, automatic = task.recipe, task.automatic_optimization
     every = min(50, recipe.schedule.validate_every)
@@ -316,13 +331,14 @@ def _trainer(task: SupervisedTask, output: Path, devices: int, callbacks: list[C
             max_steps=recipe.schedule.steps,
             max_epochs=-1,
             precision=recipe.schedule.precision,
-            devices=devices,
-            strategy="auto" if devices == 1 else "ddp" if automatic else "ddp_find_unused_parameters_true",
+            devices=team.devices,
+            num_nodes=team.nodes,
+            strategy="auto" if team.alone else "ddp" if automatic else "ddp_find_unused_parameters_true",
             use_distributed_sampler=False,
             # A GAN clips by itself, as it makes two steps of each batch.
             gradient_clip_val=recipe.optimiser.clip_norm if automatic else None,
             callbacks=callbacks,
-            plugins=[WholeFiles()],
+            plugins=[WholeFiles(), *([team.environment] if team.environment else [])],
             logger=[
                 CSVLogger(output, name="csv", version=f"part-{part}", flush_logs_every_n_steps=1),
                 TensorBoardLogger(output, name="", version="tensorboard"),
@@ -334,7 +350,7 @@ def _trainer(task: SupervisedTask, output: Path, devices: int, callbacks: list[C
         )
     except MisconfigurationException as error:
         raise TrainingError(
-            "Training cannot be set up on this machine", got=f"{devices} device(s): {error}"
+            "Training cannot be set up on this machine", got=f"{team.devices} device(s): {error}"
         ) from error
 
 

@@ -31,7 +31,13 @@ UNTRAINED = {RECIPE_FILE, DATA_FILE, PIXELS, LOCK, LIMITS_FILE}
 
 def leads() -> bool:
     """Return whether this is the first of the processes that train together: it alone writes and speaks."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
+    told = "LOCAL_RANK"
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        # torchrun, on several machines perhaps: only one process of all leads.
+        told = "RANK"
+    elif told not in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
+        told = "SLURM_PROCID"
+    return os.environ.get(told, "0") == "0"
 
 
 @contextmanager
