@@ -94,7 +94,7 @@ def denoise(source: Path, target: Path, arguments: list[str]) -> Run:
 
 
 class _Peak:
-    """Reads VmHWM of a process until it ends; the system keeps the peak, so only the last moments are missed."""
+    """Reads VmHWM of a process until it ends: its peak so far, so that only the last moments are missed."""
 
     def __init__(self, process: int) -> None:
         self._status = Path(f"/proc/{process}/status")
@@ -127,7 +127,7 @@ def write_row(docs: Path, row: str) -> None:
     rows[row.split("|")[1].strip()] = row
     ordered = [rows[name] for name in sorted(rows, key=lambda name: int(name.replace(",", "")))]
     head = (
-        "| Megapixels | Pixels | Model | `--max-memory` | Peak memory | Seconds | Megapixels per second | Result |\n"
+        "| Megapixels | Pixels | Model | `--max-memory` | Peak memory | Seconds | Megapixels/s | Result |\n"
         "| ---: | --- | --- | --- | ---: | ---: | ---: | ---: |"
     )
     docs.write_text(f"{before}{BEGIN}\n{head}\n" + "\n".join(ordered) + f"\n\n{_machine()}\n{END}{after}")

@@ -1,4 +1,4 @@
-"""Large pictures through the unit of work: the same files as from memory, within the limit, or refused first."""
+"""Large pictures through the unit of work: the same files as from memory, within the limit, or refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from grainless.batch.pictures import Denoising
 from grainless.batch.pipeline import DiskFullError
 from grainless.batch.removal import Removal
 from grainless.diagnosis import diagnose_picture
-from grainless.errors import InputError, PictureError
+from grainless.errors import InputError, ModelError, PictureError
 from grainless.picture import (
     Metadata,
     Picture,
@@ -74,10 +74,9 @@ METADATA = Metadata(icc=RGB_PROFILE, exif=exif_block(), xmp=XMP, dpi=(300.0, 300
     st.tuples(st.integers(1, 150), st.integers(1, 150), st.sampled_from([1, 2, 3, 4])),
     st.sampled_from(["uint8", "uint16", "float32"]),
     st.sampled_from([".tif", ".png", ".jpg"]),
-    st.booleans(),
     st.data(),
 )
-def test_the_same_file_as_from_memory(folder, model, shape, kind, ending, guard, data):
+def test_the_same_file_as_from_memory(folder, model, shape, kind, ending, data):
     height, width, bands = shape
     pixels = values(kind, bands, height=height, width=width, seed=height)
     alpha = None
@@ -88,7 +87,7 @@ def test_the_same_file_as_from_memory(folder, model, shape, kind, ending, guard,
     source = folder / "source.tif"
     write_picture(picture, source)
     crop = data.draw(st.sampled_from([None, (width // 2, height // 3, width - width // 2, 1)]))
-    removal = Removal(guard=guard, chroma=0.5)
+    removal = Removal(guard=data.draw(st.booleans()), chroma=0.5)
     work = Denoising(model=model, crop=crop, removal=removal)
     want = clean(source, folder / f"a{ending}", work)
     got = clean(source, folder / f"b{ending}", replace(work, max_memory=GB))
@@ -127,8 +126,10 @@ def test_a_result_that_is_worse_is_not_kept(tmp_path, rng):
     assert "kept the original: " in clean(source, tmp_path / "out.tif", work)[0]
     np.testing.assert_array_equal(read_picture(tmp_path / "out.tif").pixels, pixels)
     broken = tiny_models.scale_model(tmp_path / "broken.onnx", float("nan"))
-    with pytest.raises(Exception, match="NaN"):
-        clean(source, tmp_path / "out.png", replace(work, model=broken))
+    said = clean(source, tmp_path / "out.png", replace(work, model=broken))
+    assert re.search(r"kept the original: .*broken.onnx answers with values that are no numbers", said[0])
+    with pytest.raises(ModelError, match="NaN or infinity"):
+        clean(source, tmp_path / "out.png", replace(work, model=broken, removal=Removal(guard=False)))
 
 
 @LINUX
@@ -212,7 +213,7 @@ def test_what_must_be_held_whole_is_refused_with_the_remedy(tmp_path, monkeypatc
     work = Denoising(model=model, max_memory=GB)
     clean(source, tmp_path / "out.png", work)
     (tmp_path / "out.png").unlink()
-    need = large._budget(GB).begin + look_at(source).decoding
+    need = large._budget(GB, work._denoiser().network).begin + look_at(source).decoding
     large._budget.cache_clear()
     words = r"which can only be decoded as a whole; got a limit of .* MB; expected at least .* MB\. Raise"
     with pytest.raises(PictureError, match=words + " --max-memory, or first save it as TIFF"):
@@ -225,9 +226,7 @@ def test_what_must_be_held_whole_is_refused_with_the_remedy(tmp_path, monkeypatc
 def test_formats_that_are_written_whole_are_refused_with_the_remedy(tmp_path, model, ending):
     source = saved(tmp_path / "in.png", np.zeros((4000, 6000, 3), np.uint8), "PNG")
     work = Denoising(model=model, max_memory=180 * 10**6)
-    with pytest.raises(
-        PictureError, match=r"can only be written as a whole.*name ending in .png, .tif or .jpg"
-    ):
+    with pytest.raises(PictureError, match=r"can only be written as a whole.*name ending in .png, .tif or"):
         clean(source, tmp_path / f"out{ending}", work)
     assert files_of(tmp_path) == ["in.png"]
 
@@ -235,9 +234,7 @@ def test_formats_that_are_written_whole_are_refused_with_the_remedy(tmp_path, mo
 @LINUX
 def test_a_limit_that_is_too_small(tmp_path, model):
     source = saved(tmp_path / "in.png", values("uint8", 3, height=50, width=50), "PNG")
-    with pytest.raises(
-        InputError, match=r"too small for this picture and this model; got 20 MB; expected at"
-    ):
+    with pytest.raises(InputError, match=r"too small for this picture and this model; got 20 MB; expected"):
         clean(source, tmp_path / "out.png", Denoising(model=model, max_memory=20 * 10**6))
     assert files_of(tmp_path) == ["in.png"]
 
@@ -360,6 +357,6 @@ def test_a_runtime_that_gets_no_memory_takes_smaller_tiles(tmp_path):
         [sys.executable, "-c", code, source, target], capture_output=True, text=True, check=True
     )
     assert re.search(r"tiles of \d+ pixels, as memory ran out", done.stdout)
-    want, _ = peak_of(source, tmp_path / "whole.png", "--model", "universal", "--no-guard")
+    peak_of(source, tmp_path / "whole.png", "--model", "universal", "--no-guard")
     off = read_picture(target).pixels.astype(int) - read_picture(tmp_path / "whole.png").pixels
     assert np.abs(off).max() <= 1
