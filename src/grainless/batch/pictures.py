@@ -10,7 +10,7 @@ from grainless.atomic import replace_file
 from grainless.batch.journal import Settings
 from grainless.batch.outcomes import Tick
 from grainless.batch.plans import Job
-from grainless.batch.removal import Removal, Shown, cropped, show_removed, why_worse
+from grainless.batch.removal import Removal, Shown, cropped, show_removed
 from grainless.denoiser import Denoiser
 from grainless.diagnosis import ADVISED, diagnose_picture
 from grainless.errors import BrokenAnswerError, ModelError, PictureError
@@ -157,12 +157,12 @@ class Denoising(_PictureWork):
             if not self.removal.guard:
                 raise
             return self._unchanged(picture, job, f"kept the original: {error}")
-        before = cropped(picture, self.crop)
-        reason = why_worse(before, clean, linear=self.linear) if self.removal.guard else ""
+        reason = self.removal.why_worse(picture, clean, crop=self.crop, linear=self.linear)
         result = self._unchanged(picture, job, f"kept the original: {reason}") if reason else clean
         if not self.removal.show:
             return result
-        return Shown(result, show_removed(before.pixels, clean.pixels, linear=self.linear))
+        before = cropped(picture.pixels, self.crop)
+        return Shown(result, show_removed(before, clean.pixels, linear=self.linear))
 
     def _unchanged(self, picture: Picture, job: Job, said: str) -> Picture | _PassedThrough:
         """Return what leaves a picture as it is: its file, where that is what would be written."""

@@ -21,6 +21,8 @@ from grainless.guard import compare
 from grainless.picture import Metadata, Picture, write_picture
 from grainless.tone import encode_srgb
 
+Crop = tuple[int, int, int, int] | None
+"""Left, top, width and height in pixels."""
 GRAY, AMPLIFICATION = 128, 4
 """What nothing removed looks like, and how many times stronger the rest is shown."""
 SHOWN = ".removed.png"
@@ -60,6 +62,23 @@ class Removal:
         mask = None if self.mask is None else _read(self.mask, Mark.of(self.mask))
         return Blend(strength=strength, luma=self.luma, chroma=self.chroma, mask=mask)
 
+    def why_worse(self, before: Picture, after: Picture, *, crop: Crop = None, linear: bool = False) -> str:
+        """Say why a result is worse than the part `crop` of its picture; nothing if it is not, or not asked.
+
+        With a mask only what is cleaned by more than half of the most is looked at: what is left as it is
+        would pass for flat and clean.
+        """
+        if not self.guard:
+            return ""
+        pixels = cropped(before.pixels, crop)
+        visible = np.ones(pixels.shape[:2], dtype=bool)
+        if before.alpha is not None:
+            visible &= cropped(before.alpha, crop) > 0
+        if self.mask is not None:
+            mask = _read(self.mask, Mark.of(self.mask))
+            visible &= cropped(mask, crop) > mask.max() / 2
+        return compare(pixels, after.pixels, alpha=visible, linear=linear).reason
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -81,11 +100,12 @@ def place_of_removed(job: Job) -> Path:
 
 
 def check_places_of_removed(planned: Plan, *, overwrite: bool) -> None:
-    """Refuse to write what was removed over an input, or over a file that no earlier run can have made.
+    """Refuse to write what was removed over an input, a result, or a file that no earlier run can have made.
 
     Raises OutputExistsError.
     """
     sources = {os.path.realpath(job.source) for job in planned.jobs}
+    targets = {job.target for job in planned.jobs}
     begun = not planned.single and journal_file(planned.out).exists()
     for job in planned.jobs:
         path = place_of_removed(job)
@@ -93,6 +113,8 @@ def check_places_of_removed(planned: Plan, *, overwrite: bool) -> None:
             raise OutputExistsError(
                 f"{path} would replace an input", remedy="Name another output, or leave out --show-removed"
             )
+        if path in targets:
+            raise OutputExistsError(f"{path} would be written twice", remedy="Leave out --show-removed")
         if path.exists() and not (overwrite or begun):
             raise OutputExistsError(f"{path} exists already", remedy="Add --overwrite to replace it")
 
@@ -107,19 +129,12 @@ def show_removed(before: NDArray[Any], after: NDArray[Any], *, linear: bool = Fa
     return shown
 
 
-def why_worse(before: Picture, after: Picture, *, linear: bool = False) -> str:
-    """Say why a result is worse than its picture, which is as large; nothing if it is not."""
-    return compare(before.pixels, after.pixels, alpha=before.alpha, linear=linear).reason
-
-
-def cropped(picture: Picture, crop: tuple[int, int, int, int] | None) -> Picture:
-    """Return a part (x, y, width, height) of a picture, all for None."""
+def cropped(values: NDArray[Any], crop: Crop) -> NDArray[Any]:
+    """Return a part (x, y, width, height) of `(H, W, ...)`, all for None."""
     if crop is None:
-        return picture
+        return values
     x, y, width, height = crop
-    rows, columns = slice(y, y + height), slice(x, x + width)
-    alpha = None if picture.alpha is None else picture.alpha[rows, columns]
-    return replace(picture, pixels=picture.pixels[rows, columns], alpha=alpha)
+    return values[y : y + height, x : x + width]
 
 
 def _as_shown(values: NDArray[Any], *, linear: bool) -> NDArray[Any]:
