@@ -19,8 +19,8 @@ from grainless.guard.tally import SIDE, Tally
 from grainless.tiling import Box
 from grainless.tone import encode_srgb
 
-WINDOW, WINDOWS = 128, 4
-"""Side of the windows that are kept, and how many along a side: 512 x 512 pixels of a larger picture."""
+WINDOW, WINDOWS = 128, 3
+"""Side of the windows that are kept, and how many along a side: 384 x 384 pixels of a larger picture."""
 _THRESHOLDS = Path(__file__).parent / "thresholds.json"
 _MOST_DECIBELS = 40.0
 _LEAST = 0.25
@@ -113,12 +113,22 @@ class Guard:
         """Tell about what was seen so far."""
         if self._windows is None:
             return Verdict(worse=False, reason="", decibels=None)
-        broken = _broken(self._tally)
+        broken = self.broken()
         if broken:
             return Verdict(worse=True, reason=broken, decibels=None)
         evidence = self.evidence()
         reason = judge(evidence, thresholds())
-        return Verdict(worse=bool(reason), reason=reason, decibels=_decibels(evidence))
+        return Verdict(worse=bool(reason), reason=reason, decibels=decibels(evidence))
+
+    def broken(self) -> str:
+        """Say what no noise explains, wherever in the picture; nothing if there is nothing."""
+        tally = self._tally
+        if tally.broken:
+            return f"{tally.broken} values of the result are no numbers (NaN or infinity)"
+        if tally.moved:
+            share = f"{tally.moved} of {tally.blocks} parts of {SIDE} by {SIDE} pixels"
+            return f"{share} became {'black' if tally.black == tally.moved else 'another picture'}"
+        return ""
 
     def evidence(self) -> Evidence:
         """Return what was measured on the windows; at least one part must have been seen."""
@@ -169,18 +179,8 @@ def thresholds() -> Thresholds:
     return Thresholds(**json.loads(_THRESHOLDS.read_text(encoding="utf-8")))
 
 
-def _broken(tally: Tally) -> str:
-    """Say what no noise explains."""
-    if tally.broken:
-        return f"{tally.broken} values of the result are no numbers (NaN or infinity)"
-    if tally.moved:
-        share = f"{tally.moved} of {tally.blocks} parts of {SIDE} by {SIDE} pixels"
-        return f"{share} became {'black' if tally.black == tally.moved else 'another picture'}"
-    return ""
-
-
-def _decibels(evidence: Evidence) -> float | None:
-    """Return the gain in decibels of PSNR."""
+def decibels(evidence: Evidence) -> float | None:
+    """Return by how many decibels the PSNR rose at best; None where too little is seen."""
     if evidence.gain is None:
         return None
     return round(min(-10 * math.log10(max(1 - evidence.gain, 1e-9)), _MOST_DECIBELS), 1)
