@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from grainless.baselines import bilateral, median, tv
-from grainless.blend import Blend
 from grainless.denoiser import Denoiser
 from grainless.guard import Guard, judge, thresholds
 from grainless.guard.evidence import Evidence
@@ -27,6 +26,7 @@ from grainless.tiling import Box
 Pixels = NDArray[np.uint8]
 HONEST = ("universal", "fast", "universal:0.5")
 """What the product itself does: bundled models at full and half strength."""
+MODELS = ("universal", "fast")
 TIE = 0.05
 """A PSNR that changes by less, in decibels, is neither better nor worse."""
 ROUNDING = 1 / 12
@@ -45,6 +45,10 @@ class Treatments:
         """Return the result of a treatment."""
         if text not in self._known:
             earlier, _, last = text.rpartition("+")
+            name, _, strength = last.partition(":")
+            if name in MODELS and strength:
+                # The same blend as the product's, from a result that is known already.
+                last, earlier = f"further:{strength}", f"{earlier}+{name}".lstrip("+")
             self._known[text] = _step(last, self.apply(earlier), self.noisy)
         return self._known[text]
 
@@ -52,8 +56,8 @@ class Treatments:
 def _step(text: str, values: Pixels, noisy: Pixels) -> Pixels:
     name, _, number = text.partition(":")
     amount = float(number or 1)
-    if name in {"universal", "fast"}:
-        return _model(name)(values, blend=Blend(strength=amount))
+    if name in MODELS:
+        return _model(name)(values)
     if name == "dim":
         # A model that is given values it was not made for.
         dark = np.rint(values * amount).astype(np.uint8)

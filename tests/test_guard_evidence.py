@@ -31,8 +31,8 @@ def true_gain(clean, before, after):
 @pytest.mark.parametrize("noise", [*NOISES, "salt-pepper:0.05", "salt-pepper:0.5:channel", "grain:15"])
 def test_all_of_the_noise_and_nothing_else_is_a_full_gain(noise):
     told = measured(spoilt(CLEAN, noise), CLEAN)
-    assert told.gain > 0.8
-    assert told.share > 0.8
+    assert told.gain > 0.85
+    assert told.share > 0.9
     assert abs(told.alike) < 0.15
     assert max(map(abs, told.shift)) < 2
 
@@ -40,9 +40,14 @@ def test_all_of_the_noise_and_nothing_else_is_a_full_gain(noise):
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("strength", [0.3, 0.6, 1.5])
 def test_a_part_of_the_noise_is_a_part_of_the_gain(noise, strength):
+    if strength < 1 and "salt" in noise:
+        pytest.skip("a part of an impulse is an impulse still")
     noisy = spoilt(CLEAN, noise).astype(np.float32)
     after = noisy + strength * (CLEAN - noisy)
-    assert measured(noisy, after).gain == pytest.approx(true_gain(CLEAN, noisy, after), abs=0.2)
+    told = measured(noisy, after)
+    assert told.gain == pytest.approx(true_gain(CLEAN, noisy, after), abs=0.2)
+    # What is left of noise is alike to what was removed of it, and yet no structure of the picture.
+    assert abs(told.alike) < 0.25
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -61,8 +66,11 @@ def test_the_gain_is_the_best_that_can_be_hoped_for(noise):
         "gray": np.full(CLEAN.shape, 120.0),
     }
     for name, after in results.items():
-        truth = max(true_gain(CLEAN, noisy, after), -4)
-        assert measured(noisy, after).gain > truth - 0.25, name
+        # How bad a very bad result is need not be known.
+        told, truth = (
+            max(gain, -2) for gain in (measured(noisy, after).gain, true_gain(CLEAN, noisy, after))
+        )
+        assert told > truth - 0.25, name
 
 
 def test_more_harm_is_less_gain():
@@ -70,7 +78,7 @@ def test_more_harm_is_less_gain():
     gains = [measured(noisy, blurred(CLEAN, sigma)).gain for sigma in (0.5, 1.5, 3, 6)]
     assert gains == sorted(gains, reverse=True)
     assert gains[0] > 0.7
-    assert gains[-1] < -0.5
+    assert gains[-1] < 0.3
 
 
 def test_texture_that_is_wiped_away_is_no_noise():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -38,7 +40,7 @@ def test_a_clean_result_passes(noise):
 @pytest.mark.parametrize(
     ("after", "reason"),
     [
-        (blurred(NOISY, 12), r"of what was removed can be noise|has the structure"),
+        (blurred(NOISY, 30), r"no more than \d+% of what was removed can be noise"),
         (whole(CLEAN * 0.8), r"the brightness shifted by -\d+, -\d+, -\d+ levels"),
         (whole(CLEAN + np.array([25.0, 0, 0])), r"the colours shifted by \+2\d, [+-]0, [+-]0 levels"),
         (np.zeros_like(CLEAN), r"80 of 80 parts of 32 by 32 pixels became black"),
@@ -46,8 +48,6 @@ def test_a_clean_result_passes(noise):
     ],
 )
 def test_bad_results_are_worse_and_the_reason_is_said(after, reason):
-    import re
-
     verdict = compare(NOISY, after)
     assert verdict.worse
     assert re.search(reason, verdict.reason), verdict.reason
@@ -72,14 +72,14 @@ def test_values_that_are_no_numbers_are_worse():
 def test_what_is_unchanged_is_never_worse(kind):
     factor = {"uint8": 1, "uint16": 257, "float32": 1 / 255}[kind]
     for picture in (CLEAN, NOISY, CLEAN[:40, :30], CLEAN[:1, :1]):
-        pixels = (picture * factor).astype(kind)
+        pixels = (picture * np.float64(factor)).astype(kind)
         assert not compare(pixels, pixels).worse
 
 
 def test_the_depth_does_not_matter():
     told = [
-        compare((NOISY * factor).astype(kind), (CLEAN * factor).astype(kind))
-        for kind, factor in (("uint8", 1), ("uint16", 257))
+        compare(NOISY.astype(kind) * kind(factor), CLEAN.astype(kind) * kind(factor))
+        for kind, factor in ((np.uint8, 1), (np.uint16, 257))
     ]
     assert told[0] == told[1]
 
@@ -153,7 +153,9 @@ def test_nothing_seen_is_not_worse():
 
 @pytest.mark.parametrize("after", [CLEAN[:-1], CLEAN[..., :1], CLEAN.astype(np.float32)])
 def test_arrays_that_do_not_fit(after):
-    with pytest.raises(InputError, match=r"do not fit each other; got uint8 .*expected one dtype and one shape"):
+    with pytest.raises(
+        InputError, match=r"do not fit each other; got uint8 .*expected one dtype and one shape"
+    ):
         Guard(256, 320).see(NOISY, after, Box(0, 0, 256, 320))
 
 

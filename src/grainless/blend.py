@@ -44,7 +44,7 @@ class Blend:
                     f"The {name} is out of range", got=value, expected="0 (as it is) to 1 (cleaned fully)"
                 )
         if self.mask is not None:
-            _check_mask(_plane_of(self.mask), self.mask.shape)
+            _check_mask(mask_plane(self.mask), self.mask.shape)
 
     def check_size(self, height: int, width: int) -> None:
         """Raise `InputError` for a mask of another size than that of the picture."""
@@ -60,7 +60,7 @@ class Blend:
     def keeps_all(self, *, channels: int) -> bool:
         """Return whether nothing at all is removed from a picture of so many channels."""
         idle = self.luma == 0 and (channels == 1 or self.chroma == 0)
-        return self.strength == 0 or idle or (self.mask is not None and _is_black(_plane_of(self.mask)))
+        return self.strength == 0 or idle or (self.mask is not None and _is_black(mask_plane(self.mask)))
 
     def weight(self, part: Box) -> float | NDArray[np.float32]:
         """Return how far to go from the picture to `target` in a part of the whole picture.
@@ -71,7 +71,7 @@ class Blend:
         factor = self.strength * self.luma if self.luma == self.chroma else self.strength
         if self.mask is None:
             return factor
-        cut = _plane_of(self.mask).read(part)
+        cut = mask_plane(self.mask).read(part)
         white = np.iinfo(cut.dtype).max if cut.dtype.kind == "u" else 1
         weight: NDArray[np.float32] = np.float32(factor) * np.divide(cut, white, dtype=np.float32)
         return weight
@@ -152,7 +152,8 @@ def _check_mask_file(path: Path, pixels: Plane, alpha: Plane | None) -> None:
         raise InputError(f"The mask {path} cannot be used: {error}") from error
 
 
-def _plane_of(mask: NDArray[Any] | Plane) -> Plane:
+def mask_plane(mask: NDArray[Any] | Plane) -> Plane:
+    """Return a mask, `(H, W)` or a plane already, as a plane `(H, W, 1)`."""
     return ArrayPlane(mask[..., None]) if isinstance(mask, np.ndarray) else mask
 
 

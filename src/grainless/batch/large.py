@@ -11,6 +11,7 @@ from grainless.budget import Budget
 from grainless.denoiser import Denoiser
 from grainless.diagnosis import spans
 from grainless.errors import PictureError
+from grainless.inference import Network
 from grainless.memory import free_memory, megabytes
 from grainless.picture import (
     AnyPicture,
@@ -89,7 +90,7 @@ def _fitting_tile(source: Path, target: Path, facts: PictureFacts, limit: Limit)
     row = format_for(target)
     row_bytes = facts.width * facts.channels * facts.dtype.itemsize
     encoding = encoding_bytes(row, facts.nbytes, row_bytes)
-    budget = _budget(limit.limit)
+    budget = _budget(limit.limit, limit.denoiser.network)
     if facts.whole is not None:
         _check_whole(
             f"{source} is {facts.whole}, which can only be decoded as a whole",
@@ -121,6 +122,6 @@ def _check_whole(problem: str, needed: int, limit: int, way_out: str) -> None:
 
 
 @lru_cache(maxsize=1)
-def _budget(limit: int) -> Budget:
-    """Return the one budget of this process."""
+def _budget(limit: int, network: Network) -> Budget:
+    """Return the budget for all pictures that go through a network."""
     return Budget(limit)

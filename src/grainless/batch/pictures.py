@@ -14,13 +14,14 @@ from grainless.batch.journal import Settings
 from grainless.batch.large import MAX_MEGAPIXELS, Large, Limit, goes_to_disk, read_large, sampled
 from grainless.batch.outcomes import Tick
 from grainless.batch.plans import Job
-from grainless.batch.removal import Removal, Shown, cropped, show_removed, why_worse, write_any
+from grainless.batch.removal import Removal, Shown, removed_picture, write_any
+from grainless.blend import Blend
 from grainless.denoiser import Denoiser
 from grainless.diagnosis import ADVISED, diagnose_picture
 from grainless.errors import BrokenAnswerError, ModelError, PictureError
 from grainless.model_file import find_model
 from grainless.noise import corrupt, parse_noise, seed_for
-from grainless.picture import EXTENSIONS, AnyPicture, Picture, look_at, losses, read_picture
+from grainless.picture import EXTENSIONS, AnyPicture, Picture, StoredPicture, look_at, losses, read_picture
 from grainless.runtime import Precision, Runtime
 
 AUTO = "auto"
@@ -178,42 +179,37 @@ class Denoising(_PictureWork):
     def _guarded(self, picture: AnyPicture, job: Job, strength: float, tick: Tick) -> _Made:
         """Return the clean picture, or the original where that is worse; with what was removed if wanted."""
         result: _Made
+        on_disk = isinstance(picture, StoredPicture)
+        blend = self.removal.blend(strength, folder=job.target.parent if on_disk else None)
         try:
-            clean = self._cleaned(picture, job, strength, tick)
+            clean = self._cleaned(picture, blend, tick)
         except BrokenAnswerError as error:
             if not self.removal.guard:
                 raise
             return self._unchanged(picture, job, f"kept the original: {error}")
-        before = cropped(picture, self.crop)
-        reason = why_worse(before, clean, linear=self.linear) if self.removal.guard else ""
+        part: dict[str, Any] = {"crop": self.crop, "linear": self.linear}
+        reason = self.removal.why_worse(picture, clean, mask=blend.mask, **part)
         result = self._unchanged(picture, job, f"kept the original: {reason}") if reason else clean
-        if not self.removal.show:
-            return result
-        return Shown(result, show_removed(before, clean, linear=self.linear))
+        return Shown(result, removed_picture(picture, clean, **part)) if self.removal.show else result
 
     def _unchanged(self, picture: AnyPicture, job: Job, said: str) -> AnyPicture | _PassedThrough:
         """Return what leaves a picture as it is: its file, where that is what would be written."""
         same_format = EXTENSIONS.get(job.target.suffix.lower()) == picture.format
         if same_format and self.crop is None and not self.linear:
             return _PassedThrough(picture, (said,))
-        same = self._cleaned(picture, job, 0.0, lambda share: None)
+        same = self._cleaned(picture, Blend(strength=0.0), lambda share: None)
         return replace(same, notes=(said, *same.notes))
 
-    def _cleaned(self, picture: AnyPicture, job: Job, strength: float, tick: Tick) -> AnyPicture:
+    def _cleaned(self, picture: AnyPicture, blend: Blend, tick: Tick) -> AnyPicture:
         denoiser = self._denoiser() if self.tile is None else self._denoiser().with_tile(self.tile)
 
         def progress(done: int, total: int) -> None:
             tick(done / total)
 
+        options: dict[str, Any] = {"blend": blend, "crop": self.crop, "linear": self.linear}
         if isinstance(picture, Picture):
-            blend = self.removal.blend(strength)
-            return denoiser.denoise_picture(
-                picture, blend=blend, crop=self.crop, linear=self.linear, progress=progress
-            )
-        blend = self.removal.blend(strength, folder=job.target.parent)
-        return denoiser.denoise_stored(
-            picture, blend=blend, crop=self.crop, linear=self.linear, progress=progress
-        )
+            return denoiser.denoise_picture(picture, progress=progress, **options)
+        return denoiser.denoise_stored(picture, progress=progress, **options)
 
     def _strength(self) -> float:
         return 1.0 if self.strength is None else self.strength

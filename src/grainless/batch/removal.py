@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from grainless.batch.journal import Mark, Settings, journal_file
 from grainless.batch.plans import Job, Plan
-from grainless.blend import Blend, read_mask, store_mask
+from grainless.blend import Blend, mask_plane, read_mask, store_mask
 from grainless.denoiser import crop_box
 from grainless.diagnosis.sampling import to_levels
 from grainless.errors import InputError, OutputExistsError
@@ -28,10 +28,12 @@ from grainless.picture import (
     write_picture,
     write_stored,
 )
-from grainless.planes import ArrayPlane, Part, Plane, new_array, strips
+from grainless.planes import ArrayPlane, Part, Plane, strips
 from grainless.tiling import Box
 from grainless.tone import encode_srgb
 
+Crop = tuple[int, int, int, int] | None
+"""Left, top, width and height in pixels."""
 GRAY, AMPLIFICATION = 128, 4
 """What nothing removed looks like, and how many times stronger the rest is shown."""
 SHOWN = ".removed.png"
@@ -89,6 +91,37 @@ class Removal:
             mask = _read(self.mask, Mark.of(self.mask)) if folder is None else store_mask(self.mask, folder)
         return Blend(strength=strength, luma=self.luma, chroma=self.chroma, mask=mask)
 
+    def why_worse(
+        self,
+        before: AnyPicture,
+        after: AnyPicture,
+        *,
+        mask: NDArray[Any] | Plane | None = None,
+        crop: Crop = None,
+        linear: bool = False,
+    ) -> str:
+        """Say why a result is worse than the part `crop` of its picture; nothing if it is not, or not asked.
+
+        With a mask only what is cleaned by more than half of the most is looked at: what is left as it is
+        would pass for flat and clean.
+        """
+        if not self.guard:
+            return ""
+        (old, alpha), (new, _) = planes_of(before, crop), planes_of(after)
+        shown = None if mask is None else mask_plane(mask)
+        half = 0.0 if shown is None else max(shown.read(strip).max() for strip in strips(shown)) / 2
+        shown = None if shown is None else _cropped_plane(shown, crop)
+        guard = Guard(*old.shape[:2], linear=linear)
+        # Strips of whole blocks: so the verdict is that of the picture in one piece.
+        for strip in strips(old, multiple=SIDE):
+            visible = np.ones((strip.height, strip.width), dtype=bool)
+            if alpha is not None:
+                visible &= alpha.read(strip)[..., 0] > 0
+            if shown is not None:
+                visible &= shown.read(strip)[..., 0] > half
+            guard.see(old.read(strip), new.read(strip), strip, visible=visible)
+        return guard.verdict().reason
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -118,11 +151,12 @@ def place_of_removed(job: Job) -> Path:
 
 
 def check_places_of_removed(planned: Plan, *, overwrite: bool) -> None:
-    """Refuse to write what was removed over an input, or over a file that no earlier run can have made.
+    """Refuse to write what was removed over an input, a result, or a file that no earlier run can have made.
 
     Raises OutputExistsError.
     """
     sources = {os.path.realpath(job.source) for job in planned.jobs}
+    targets = {job.target for job in planned.jobs}
     begun = not planned.single and journal_file(planned.out).exists()
     for job in planned.jobs:
         path = place_of_removed(job)
@@ -130,60 +164,50 @@ def check_places_of_removed(planned: Plan, *, overwrite: bool) -> None:
             raise OutputExistsError(
                 f"{path} would replace an input", remedy="Name another output, or leave out --show-removed"
             )
+        if path in targets:
+            raise OutputExistsError(f"{path} would be written twice", remedy="Leave out --show-removed")
         if path.exists() and not (overwrite or begun):
             raise OutputExistsError(f"{path} exists already", remedy="Add --overwrite to replace it")
 
 
-def show_removed(before: AnyPicture, after: AnyPicture, *, linear: bool = False) -> AnyPicture:
-    """Return what was removed, as a picture where `after` is: in memory or on the disk.
-
-    On gray: 128 + 4 * (before - after) in levels of 255, clipped, as uint8: lighter where the picture was
-    lighter before.
-    """
-    if isinstance(before, Picture) and isinstance(after, Picture):
-        return Picture(_removed(before.pixels, after.pixels, linear=linear), None, Metadata(), "png")
-    old, new = _planes_of(before)[0], _planes_of(after)[0]
+def removed_picture(
+    before: AnyPicture, after: AnyPicture, *, crop: Crop = None, linear: bool = False
+) -> AnyPicture:
+    """Return what was removed from the part `crop`, as `show_removed` does, in memory or on the disk."""
+    old, new = planes_of(before, crop)[0], planes_of(after)[0]
     height, width, channels = old.shape
-    made = after.new if isinstance(after, StoredPicture) else new_array
-    shown = made((height, width, channels), np.dtype(np.uint8))
+    if isinstance(after, Picture):
+        whole = Box(0, 0, height, width)
+        shown = show_removed(old.read(whole), new.read(whole), linear=linear)
+        return Picture(shown, None, Metadata(), "png")
+    plane = after.new((height, width, channels), np.dtype(np.uint8))
     for strip in strips(old):
-        shown.write(strip, _removed(old.read(strip), new.read(strip), linear=linear))
-    return StoredPicture(shown, None, Metadata(), "png", associated_alpha=False, notes=(), new=made)
+        plane.write(strip, show_removed(old.read(strip), new.read(strip), linear=linear))
+    return StoredPicture(plane, None, Metadata(), "png", associated_alpha=False, notes=(), new=after.new)
 
 
-def why_worse(before: AnyPicture, after: AnyPicture, *, linear: bool = False) -> str:
-    """Say why a result is worse than its picture, which is as large; nothing if it is not."""
-    (old, alpha), (new, _) = _planes_of(before), _planes_of(after)
-    guard = Guard(*old.shape[:2], linear=linear)
-    for strip in strips(old, multiple=SIDE):
-        visible = None if alpha is None else alpha.read(strip)[..., 0] > 0
-        guard.see(old.read(strip), new.read(strip), strip, visible=visible)
-    return guard.verdict().reason
+def show_removed(before: NDArray[Any], after: NDArray[Any], *, linear: bool = False) -> NDArray[np.uint8]:
+    """Return what was removed, on gray: 128 + 4 * (before - after) in levels of 255, clipped, as uint8.
 
-
-def cropped(picture: AnyPicture, crop: tuple[int, int, int, int] | None) -> AnyPicture:
-    """Return a part (x, y, width, height) of a picture, all for None."""
-    if crop is None:
-        return picture
-    box = crop_box(crop, picture.pixels.shape)
-    if isinstance(picture, StoredPicture):
-        alpha = None if picture.alpha is None else Part(picture.alpha, box)
-        return replace(picture, pixels=Part(picture.pixels, box), alpha=alpha)
-    rows, columns = box.slices(Box(0, 0, 0, 0))
-    shown = None if picture.alpha is None else picture.alpha[rows, columns]
-    return replace(picture, pixels=picture.pixels[rows, columns], alpha=shown)
-
-
-def _planes_of(picture: AnyPicture) -> tuple[Plane, Plane | None]:
-    if isinstance(picture, StoredPicture):
-        return picture.pixels, picture.alpha
-    return ArrayPlane(picture.pixels), None if picture.alpha is None else ArrayPlane(picture.alpha[..., None])
-
-
-def _removed(before: NDArray[Any], after: NDArray[Any], *, linear: bool) -> NDArray[np.uint8]:
+    Both `(h, w, C)`, in a picture's dtype: lighter where the picture was lighter before.
+    """
     old, new = (to_levels(_as_shown(values, linear=linear)) for values in (before, after))
     shown: NDArray[np.uint8] = np.clip(np.rint(GRAY + AMPLIFICATION * (old - new)), 0, 255).astype(np.uint8)
     return shown
+
+
+def planes_of(picture: AnyPicture, crop: Crop = None) -> tuple[Plane, Plane | None]:
+    """Return the part `crop` of the pixels `(h, w, C)` and of the alpha `(h, w, 1)` of a picture."""
+    if isinstance(picture, StoredPicture):
+        pixels, alpha = picture.pixels, picture.alpha
+    else:
+        pixels = ArrayPlane(picture.pixels)
+        alpha = None if picture.alpha is None else ArrayPlane(picture.alpha[..., None])
+    return _cropped_plane(pixels, crop), None if alpha is None else _cropped_plane(alpha, crop)
+
+
+def _cropped_plane(plane: Plane, crop: Crop) -> Plane:
+    return plane if crop is None else Part(plane, crop_box(crop, plane.shape))
 
 
 def _as_shown(values: NDArray[Any], *, linear: bool) -> NDArray[Any]:

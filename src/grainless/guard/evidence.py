@@ -160,7 +160,8 @@ def _cut(noisy: Levels, left: Levels, visible: NDArray[np.bool_]) -> tuple[list[
     shown = _rows(visible).all(axis=1)
     if shown.size:
         shown &= np.abs(pairs[0][0][:, 1:]).max(axis=1) > 1e-3
-    clipped = _rows(((noisy < 0.5) | (noisy > 254.5)).any(axis=2))[shown].mean(axis=1)
+    ends = ((noisy < 0.5) | (noisy > 254.5)).any(axis=2)
+    clipped = _rows(np.asarray(ends))[shown].mean(axis=1)
     return [_Blocks(*(part[shown].astype(np.float64) for part in pair)) for pair in pairs], clipped
 
 
@@ -218,7 +219,8 @@ def _in_flats(cosines: Values, places: _Places) -> Values:
     bands = np.array([whole[band].mean() for band in _BANDS])
     levels = [_median_square(cosines[flat])[_FINE].mean() for flat in places.flats]
     level: Values = np.interp(places.light, knots, levels)[:, None]
-    return level * bands / max(whole[_FINE].mean(), 1e-9)
+    squares: Values = level * bands / max(whole[_FINE].mean(), 1e-9)
+    return squares
 
 
 def _rounded_by_jpeg(seen: Sample, places: _Places) -> Values:
@@ -261,14 +263,17 @@ def _alike(plane: _Blocks, places: _Places) -> float:
     """Return how much of the structure that is left is also in what was removed.
 
     Noise is not alike to the picture; a model that blurs removes a part of each edge, one that sharpens adds
-    it. After the method noise of Buades, Coll and Morel, "A review of image denoising algorithms, with a new
-    one", Multiscale Modeling and Simulation 2005.
+    it. Noise of which only a part was removed is alike to the rest of it: what flat blocks have of that does
+    not count. After the method noise of Buades, Coll and Morel, "A review of image denoising algorithms, with
+    a new one", Multiscale Modeling and Simulation 2005.
     """
     count = max(1, round(_ROUGHEST * len(places.structure)))
     rough = np.argsort(-places.structure, kind="stable")[:count]
+    seen, taken, rest = (_in_flats(part, places)[rough] for part in (plane.noisy, plane.removed, plane.left))
+    by_noise = ((seen - taken - rest) / 2)[:, 1:] @ _COUNTS[1:]
     removed, left = plane.removed[rough][:, _FINE], plane.left[rough][:, _FINE]
     sizes = np.sqrt((removed**2).sum(axis=1) * (left**2).sum(axis=1))
-    return float(np.median((removed * left).sum(axis=1) / (sizes + 1e-6)))
+    return float(np.median(((removed * left).sum(axis=1) - by_noise) / (sizes + 1e-6)))
 
 
 def _by_light(planes: list[_Blocks], places: _Places) -> Values:

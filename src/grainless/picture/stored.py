@@ -118,7 +118,7 @@ def look_at(path: str | os.PathLike[str], *, max_megapixels: float = np.inf) -> 
 def _facts(header: Header) -> PictureFacts:
     image, whole = header.image, header.findings.whole
     if header.name in {"webp", "avif"}:
-        whole = f"a {header.name.upper()}" if header.name == "webp" else "an AVIF"
+        whole = "a WebP" if header.name == "webp" else "an AVIF"
     width, height = header.size
     channels = 3
     dtype: np.dtype[Any] = np.dtype(np.uint8)

@@ -1,0 +1,272 @@
+"""How much is removed from pictures of a batch, what is shown of it, and that harm is not done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tiny_models
+from doctor_pictures import save, scene, spoilt
+from grainless.batch import Job, plan
+from grainless.batch.pictures import Denoising
+from grainless.batch.removal import (
+    Removal,
+    check_places_of_removed,
+    place_of_removed,
+    planes_of,
+    show_removed,
+)
+from grainless.denoiser import Denoiser
+from grainless.errors import BrokenAnswerError, InputError, OutputExistsError, PictureError
+from grainless.picture import Metadata, Picture, read_picture
+from grainless.tiling import Box
+
+CLEAN = scene(2, height=96, width=128)
+NOISY = spoilt(CLEAN, "gaussian:25")
+
+
+def done(tmp_path: Path, pixels=NOISY, name="out.png", **options) -> tuple[Path, tuple[str, ...]]:
+    """Do one picture from start to end; return its result and what was said."""
+    source = save(tmp_path / "in.png", pixels)
+    job = Job(source, tmp_path / name, source.name)
+    work = Denoising(threads=1, **options)
+    notes = work.write(work.compute(work.read(job), job, lambda share: None), job)
+    return job.target, tuple(notes)
+
+
+@pytest.fixture
+def blur(tmp_path):
+    return tiny_models.blur_model(tmp_path / "models" / "blur.onnx")
+
+
+@pytest.fixture
+def dark(tmp_path):
+    return tiny_models.scale_model(tmp_path / "models" / "dark.onnx", 0.7)
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path):
+    (tmp_path / "models").mkdir()
+
+
+# What the guard does
+
+
+def test_a_good_result_is_written(tmp_path, blur):
+    target, notes = done(tmp_path, model=blur)
+    np.testing.assert_array_equal(read_picture(target).pixels, Denoiser.load(blur)(NOISY))
+    assert notes == ()
+
+
+def test_of_a_bad_result_the_original_is_kept_byte_for_byte(tmp_path, dark):
+    target, notes = done(tmp_path, model=dark)
+    assert target.read_bytes() == (tmp_path / "in.png").read_bytes()
+    (said,) = notes
+    assert said.startswith("kept the original: the brightness shifted by -")
+
+
+def test_without_the_guard_it_is_written(tmp_path, dark):
+    target, notes = done(tmp_path, model=dark, removal=Removal(guard=False))
+    np.testing.assert_array_equal(read_picture(target).pixels, Denoiser.load(dark)(NOISY))
+    assert notes == ()
+
+
+def test_a_clean_picture_that_would_be_softened_is_kept(tmp_path, blur):
+    target, notes = done(tmp_path, CLEAN, model=blur)
+    np.testing.assert_array_equal(read_picture(target).pixels, CLEAN)
+    assert notes[0].startswith("kept the original: ")
+
+
+def test_the_original_is_kept_in_another_format_and_in_a_crop(tmp_path, dark):
+    target, notes = done(tmp_path, model=dark, name="out.tif", crop=(8, 16, 100, 64))
+    np.testing.assert_array_equal(read_picture(target).pixels, NOISY[16:80, 8:108])
+    assert notes[0].startswith("kept the original: ")
+
+
+def test_an_answer_that_is_no_picture_keeps_the_original(tmp_path):
+    broken = tiny_models.scale_model(tmp_path / "models" / "broken.onnx", np.nan)
+    target, notes = done(tmp_path, model=broken)
+    assert target.read_bytes() == (tmp_path / "in.png").read_bytes()
+    assert "kept the original: " in notes[0]
+    assert "NaN or infinity" in notes[0]
+    with pytest.raises(BrokenAnswerError, match="NaN or infinity"):
+        done(tmp_path, model=broken, removal=Removal(guard=False))
+
+
+# How much
+
+
+def test_factors_and_mask_reach_the_result(tmp_path, blur):
+    mask = np.zeros((96, 128, 1), np.uint8)
+    mask[:, 64:] = 255
+    removal = Removal(luma=0.5, chroma=1, mask=save(tmp_path / "mask.png", mask))
+    target, _ = done(tmp_path, model=blur, removal=removal, strength=0.8)
+    blend = removal.blend(0.8)
+    assert (blend.strength, blend.luma, blend.chroma) == (0.8, 0.5, 1)
+    pixels = read_picture(target).pixels
+    np.testing.assert_array_equal(pixels, Denoiser.load(blur)(NOISY, blend=blend))
+    np.testing.assert_array_equal(pixels[:, :64], NOISY[:, :64])
+    assert (pixels[:, 64:] != NOISY[:, 64:]).mean() > 0.5
+
+
+def test_a_crop_crops_the_mask(tmp_path, blur):
+    mask = np.random.default_rng(1).integers(0, 256, (96, 128, 1), dtype=np.uint8)
+    options = {"model": blur, "removal": Removal(mask=save(tmp_path / "mask.png", mask), guard=False)}
+    whole = read_picture(done(tmp_path, **options)[0]).pixels
+    part = read_picture(done(tmp_path, name="part.png", crop=(20, 30, 50, 40), **options)[0]).pixels
+    np.testing.assert_array_equal(part, whole[30:70, 20:70])
+
+
+def test_a_mask_of_another_size_fails_its_picture(tmp_path, blur):
+    mask = save(tmp_path / "mask.png", np.zeros((95, 128, 1), np.uint8))
+    with pytest.raises(InputError, match="a mask of 128 by 95 pixels; expected 128 by 96"):
+        done(tmp_path, model=blur, removal=Removal(mask=mask))
+
+
+def test_settings_tell_all_that_decides_the_bytes(tmp_path, blur):
+    mask = save(tmp_path / "mask.png", np.zeros((4, 4, 1), np.uint8))
+    same = save(tmp_path / "same.png", np.zeros((4, 4, 1), np.uint8))
+    other = save(tmp_path / "other.png", np.ones((4, 4, 1), np.uint8))
+    changes = [
+        {},
+        {"luma": 0.5},
+        {"chroma": 0.5},
+        {"mask": mask},
+        {"mask": other},
+        {"guard": False},
+        {"show": True},
+    ]
+    settings = [Denoising(model=blur, removal=Removal(**change)).settings() for change in changes]
+    for number, one in enumerate(settings):
+        assert settings.count(one) == 1, changes[number]
+    assert Removal(mask=mask).settings() == Removal(mask=same).settings()
+
+
+def test_a_bad_mask_stops_all_files(tmp_path, blur):
+    for path, message in (
+        (tmp_path / "gone.png", "gone.png cannot be read"),
+        (save(tmp_path / "colour.png", CLEAN), "is not gray"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Denoising(model=blur, removal=Removal(mask=path)).settings()
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(PictureError, match=r"text\.png"):
+        Removal(mask=tmp_path / "text.png").settings()
+
+
+def test_a_mask_that_has_changed_is_read_again(tmp_path):
+    path = save(tmp_path / "mask.png", np.zeros((4, 4, 1), np.uint8))
+    removal = Removal(mask=path)
+    assert removal.blend(1).mask is removal.blend(1).mask
+    assert not removal.blend(1).mask.any()
+    save(path, np.arange(100, dtype=np.uint8).reshape(10, 10, 1))
+    assert removal.blend(1).mask.shape == (10, 10)
+
+
+def test_masks_have_whole_paths_for_other_machines(tmp_path, blur, monkeypatch):
+    save(tmp_path / "mask.png", np.zeros((4, 4, 1), np.uint8))
+    monkeypatch.chdir(tmp_path)
+    work = Denoising(model=blur, removal=Removal(mask=Path("mask.png"), luma=0.3)).pinned()
+    assert work.removal == Removal(mask=tmp_path / "mask.png", luma=0.3)
+
+
+# What is shown
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
+def test_what_was_removed_is_shown_on_gray(kind):
+    factor = {"uint8": 1, "uint16": 257, "float32": 1 / 255}[kind]
+    before = (np.array([[[100, 100, 100], [110, 90, 100], [255, 0, 7]]]) * factor).astype(kind)
+    after = (np.array([[[100, 100, 100], [100, 100, 99], [0, 255, 7]]]) * factor).astype(kind)
+    wanted = [[[128, 128, 128], [168, 88, 132], [255, 0, 128]]]
+    np.testing.assert_array_equal(show_removed(before, after), wanted)
+
+
+def test_linear_light_is_shown_as_it_looks():
+    before, after = np.full((2, 2, 1), 0.02, np.float32), np.full((2, 2, 1), 0.01, np.float32)
+    assert show_removed(before, after, linear=True)[0, 0, 0] > show_removed(before, after)[0, 0, 0] + 40
+
+
+def test_what_was_removed_is_written_beside_the_result(tmp_path, blur):
+    target, notes = done(tmp_path, model=blur, removal=Removal(show=True))
+    shown = target.with_name("out.png.removed.png")
+    assert notes == (f"what was removed, 4 times as strong: {shown}",)
+    clean = Denoiser.load(blur)(NOISY)
+    np.testing.assert_array_equal(read_picture(target).pixels, clean)
+    wanted = np.clip(128 + 4 * (NOISY.astype(int) - clean), 0, 255)
+    np.testing.assert_array_equal(read_picture(shown).pixels, wanted)
+
+
+def test_what_would_have_been_removed_is_shown_where_the_original_was_kept(tmp_path, dark):
+    target, notes = done(tmp_path, model=dark, removal=Removal(show=True), crop=(0, 0, 120, 90))
+    assert notes[0].startswith("kept the original: ")
+    shown = read_picture(target.with_name("out.png.removed.png")).pixels
+    assert shown.shape == (90, 120, 3)
+    assert shown.mean() > 200
+
+
+def test_a_result_and_what_was_removed_count_as_bytes(tmp_path, blur):
+    source = save(tmp_path / "in.png", NOISY)
+    job = Job(source, tmp_path / "out.png", source.name)
+    work = Denoising(model=blur, threads=1, removal=Removal(show=True))
+    value = work.compute(work.read(job), job, lambda share: None)
+    assert work.size(value) == (96 * 128, 2 * 96 * 128 * 3)
+
+
+def test_places_of_what_was_removed(tmp_path):
+    for name in ("a.png", "a.jpg", "a.png.removed.png"):
+        save(tmp_path / "in" / name, CLEAN)
+    planned = plan([tmp_path / "in"], tmp_path / "out")
+    places = [place_of_removed(job) for job in planned.jobs]
+    assert len(set(places) | {job.target for job in planned.jobs}) == 6 - 1
+    with pytest.raises(OutputExistsError, match=r"a.png.removed.png would be written twice"):
+        check_places_of_removed(planned, overwrite=True)
+
+    save(tmp_path / "in" / "b" / "c.png", CLEAN)
+    inside = plan([tmp_path / "in" / "b" / "c.png"], tmp_path / "in" / "a.png")
+    with pytest.raises(OutputExistsError):
+        check_places_of_removed(inside, overwrite=False)
+    check_places_of_removed(inside, overwrite=True)
+
+    alone = plan([tmp_path / "in" / "b"], tmp_path / "in")
+    check_places_of_removed(alone, overwrite=False)
+    save(tmp_path / "in" / "c.png.removed.png", CLEAN)
+    with pytest.raises(OutputExistsError, match=r"c.png.removed.png exists already. Add --overwrite"):
+        check_places_of_removed(alone, overwrite=False)
+    check_places_of_removed(alone, overwrite=True)
+
+
+def test_no_input_is_replaced(tmp_path):
+    source = save(tmp_path / "a.png.removed.png", CLEAN)
+    save(tmp_path / "x" / "a.png", CLEAN)
+    planned = plan([source, tmp_path / "x" / "a.png"], tmp_path / "out")
+    moved = plan([tmp_path / "x" / "a.png"], tmp_path / "a.png")
+    check_places_of_removed(moved, overwrite=True)
+    both = replace(planned, jobs=(planned.jobs[0], moved.jobs[0]))
+    with pytest.raises(OutputExistsError, match="would replace an input"):
+        check_places_of_removed(both, overwrite=True)
+
+
+def test_the_guard_looks_at_what_shows_and_is_cleaned():
+    after = Picture(
+        np.where(np.arange(128)[None, :, None] < 60, 0, CLEAN).astype(np.uint8), None, Metadata(), "png"
+    )
+    alpha = np.where(np.arange(128)[None] < 64, 0, np.full((96, 1), 255)).astype(np.uint8)
+    assert "became another picture" in Removal().why_worse(Picture(NOISY, None, Metadata(), "png"), after)
+    assert Removal().why_worse(Picture(NOISY, alpha, Metadata(), "png"), after) == ""
+    crop = (64, 0, 64, 96)
+    part = Picture(after.pixels[:, 64:], None, Metadata(), "png")
+    assert Removal().why_worse(Picture(NOISY, alpha, Metadata(), "png"), part, crop=crop) == ""
+
+
+def test_a_part():
+    values = np.arange(60, dtype=np.uint8).reshape(6, 10, 1)
+    alpha = values[..., 0]
+    picture = Picture(values, alpha, Metadata(), "png")
+    pixels, cover = planes_of(picture, (3, 1, 2, 4))
+    np.testing.assert_array_equal(pixels.read(Box(0, 0, 4, 2)), values[1:5, 3:5])
+    np.testing.assert_array_equal(cover.read(Box(0, 0, 4, 2))[..., 0], alpha[1:5, 3:5])
+    assert planes_of(picture)[0].values is values
