@@ -103,9 +103,15 @@ class Visit:
         assert self.page.eval_on_selector_all(hints, "found => found.map(link => link.href)") == []
 
     def check_fits(self) -> None:
-        """Nothing is wider than the screen."""
-        wide, room = self.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
-        assert wide <= room
+        """Nothing is wider than the screen, and nothing is cut off at its sides."""
+        width = self.page.viewport_size["width"]
+        # A phone's browser widens its window to what does not fit.
+        assert self.page.evaluate("Math.max(document.documentElement.scrollWidth, innerWidth)") <= width
+        beyond = """(elements, width) => elements.filter(element => {
+            const { left, right, height } = element.getBoundingClientRect();
+            return element.checkVisibility() && height > 0 && (left < -1 || right > width + 1);
+        }).map(element => element.outerHTML.slice(0, 200))"""
+        assert self.page.eval_on_selector_all("main *", beyond, width) == []
 
 
 @pytest.fixture
