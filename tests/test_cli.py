@@ -468,6 +468,7 @@ def test_train_and_export_hand_their_options_on(tmp_path: Path, monkeypatch: pyt
     result = run(
         "train", "universal", "--data", tmp_path, "-o", tmp_path / "run", "--set", "seed=1", "--set", "a.b=2",
         "--resume", "--max-minutes", 1.5, "--limit-train", 8, "--devices", 2,
+        "--nodes", 3,
     )  # fmt: skip
     assert result.exit_code == 0
     assert "40 steps in 1.5 minutes, best validation PSNR 30.125 dB; next: grainless export" in result.stderr
@@ -485,6 +486,7 @@ def test_train_and_export_hand_their_options_on(tmp_path: Path, monkeypatch: pyt
                     "start_from": None,
                     "limit_train": 8,
                     "devices": 2,
+                    "nodes": 3,
                 },
             },
         ),
@@ -504,9 +506,10 @@ def test_ctrl_c_in_training_says_how_to_go_on(tmp_path: Path, monkeypatch: pytes
     command = f"grainless train universal --data {tmp_path} -o {tmp_path / 'run'} --resume"
     assert f"{command}\n" in result.stderr
     result = run(
-        "train", "universal", "--data", tmp_path, "-o", tmp_path / "run", "--limit-train", 7, "--devices", 2
-    )
-    assert f"{command} --limit-train 7 --devices 2\n" in result.stderr
+        "train", "universal", "--data", tmp_path, "-o", tmp_path / "run", "--limit-train", 7, "--devices", 2,
+        "--nodes", 3,
+    )  # fmt: skip
+    assert f"{command} --limit-train 7 --devices 2 --nodes 3\n" in result.stderr
 
 
 def fake_study(monkeypatch: pytest.MonkeyPatch, carry_out: Callable[..., None]) -> None:

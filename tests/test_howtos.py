@@ -265,7 +265,7 @@ def test_the_commands_of_a_page(page: str, tmp_path: Path) -> None:
     with open_stage(tmp_path) as stage:
         if page in BEFORE:
             stage.python(BEFORE[page])
-        assert run_page(file.read_text(encoding="utf-8"), stage) > 1
+        assert run_page(file.read_text(encoding="utf-8"), stage) >= 1
 
 
 @pytest.mark.slow
@@ -275,7 +275,7 @@ def test_the_commands_of_a_page(page: str, tmp_path: Path) -> None:
     [
         ("grainless denoise scan.png -o out.png --strenth 1", "ended with 2"),
         ("grainless inspect nowhere.png", "nowhere.png"),
-        ("grainless denoise scans/album/ -o out/ > /dev/null; rm out/page-1.tif", "left no out/page-1.tif"),
+        ("grainless denoise scans/album/ -o out/ && rm out/page-1.tif", "left no out/page-1.tif"),
     ],
 )
 def test_a_wrong_command_is_found(command: str, words: str, tmp_path: Path) -> None:

@@ -148,9 +148,9 @@ def run_with(monkeypatch, *extra, without=()):
     """Let runs have more callbacks, in front of the others, and leave some out."""
     original = run_module._trainer
 
-    def trainer(recipe, output, devices, around):
+    def trainer(task, output, team, around):
         kept = [one for one in around if not isinstance(one, tuple(without))]
-        return original(recipe, output, devices, [*extra, *kept])
+        return original(task, output, team, [*extra, *kept])
 
     monkeypatch.setattr(run_module, "_trainer", trainer)
 

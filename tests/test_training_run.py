@@ -62,8 +62,8 @@ def add_callback(monkeypatch):
     original = run_module._trainer
 
     def add(make):
-        def trainer(recipe, output, devices, callbacks):
-            built = original(recipe, output, devices, callbacks)
+        def trainer(task, output, team, callbacks):
+            built = original(task, output, team, callbacks)
             built.callbacks.append(make(output))
             return built
 
@@ -79,8 +79,8 @@ def finished(data, tmp_path_factory):
     original = run_module._trainer
     with pytest.MonkeyPatch.context() as patch:
 
-        def trainer(recipe, output, devices, callbacks):
-            built = original(recipe, output, devices, callbacks)
+        def trainer(task, output, team, callbacks):
+            built = original(task, output, team, callbacks)
             built.callbacks.append(EachStep(output))
             return built
 
