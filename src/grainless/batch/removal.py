@@ -63,8 +63,8 @@ class Removal:
         """
         mask = None
         if self.mask is not None:
-            facts = look_at(self.mask)
-            if not limited and facts.nbytes <= _MASK_BYTES:
+            _check_there(self.mask, Mark.of(self.mask))
+            if not limited and look_at(self.mask).nbytes <= _MASK_BYTES:
                 self.blend(1.0)
             with self.mask.open("rb") as stream:
                 mask = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -219,6 +219,10 @@ def _as_shown(values: NDArray[Any], *, linear: bool) -> NDArray[Any]:
 @lru_cache(maxsize=1)
 def _read(path: Path, mark: Mark) -> NDArray[Any]:
     """Read a mask once for all files; one that has changed since is read again."""
+    _check_there(path, mark)
+    return read_mask(path)
+
+
+def _check_there(path: Path, mark: Mark) -> None:
     if mark.size < 0:
         raise InputError(f"The mask {path} cannot be read", remedy="Check the spelling of the path")
-    return read_mask(path)
