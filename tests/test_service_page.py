@@ -203,6 +203,27 @@ def test_a_deep_picture_goes_in_and_comes_out_deep(visit: Visit, tmp_path: Path)
 
 
 @pytest.mark.slow
+def test_a_key_is_the_password_of_the_page(chromium: str, tmp_path: Path) -> None:
+    sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
+    with (
+        serving("--page", "--threads", "2", TMPDIR=str(tmp_path), GRAINLESS_API_KEY="secret") as locked,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        # What Chromium calls a door that asks for a password which nobody gives.
+        with pytest.raises(Exception, match="ERR_INVALID_AUTH_CREDENTIALS"):
+            browser.new_page().goto(locked.address)
+        context = browser.new_context(http_credentials={"username": "anybody", "password": "secret"})
+        visit = Visit(context.new_page(), locked.address)
+        source = deep_picture(tmp_path / "a.png")
+        visit.drop(source)
+        visit.page.wait_for_selector("#download")
+        result = visit.download("download", tmp_path)
+        assert read_picture(result).pixels.shape == read_picture(source).pixels.shape
+        browser.close()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("visit", [390], indirect=True)
 def test_the_slider_follows_a_finger(visit: Visit, tmp_path: Path) -> None:
     visit.drop(deep_picture(tmp_path / "a.png"))
