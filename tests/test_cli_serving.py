@@ -24,7 +24,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list:
     calls: list = []
     monkeypatch.delenv(module.KEY_VARIABLE, raising=False)
     monkeypatch.setattr(
-        "grainless.service.app.create_app", lambda settings, page=None: calls.append([settings, page])
+        "grainless.service.app.create_app", lambda settings, page: calls.append([settings, page])
     )
     monkeypatch.setattr(
         server, "serve", lambda _app, listening, access_log: calls[-1].extend([listening, access_log])
@@ -37,11 +37,11 @@ def run(*options: str):
 
 
 def test_without_options_only_this_machine_is_served(started: list) -> None:
-    result = run("--no-page")
+    result = run()
     assert result.exit_code == 0, result.output
     [[settings, page, listening, access_log]] = started
     assert settings == ServiceSettings(port=0, max_bytes=128_000_000)
-    assert (page, access_log) == (None, False)
+    assert (page, access_log) == (True, False)
     assert listening.fileno() == -1, "the socket is closed in the end"
     assert re.match(r"grainless serves at http://127\.0\.0\.1:\d+ \(Ctrl-C stops it\)\n$", result.stderr)
 
@@ -56,6 +56,7 @@ def test_options_become_settings(started: list) -> None:
         port=0, max_bytes=1_500_000, max_megapixels=2, max_seconds=3, workers=4, queue=5, threads=6,
         models=("fast", "universal"),
     )  # fmt: skip
+    assert started[0][1] is False
     assert started[0][3] is True
 
 

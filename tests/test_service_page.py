@@ -6,8 +6,10 @@ without it these tests are skipped.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -35,6 +37,44 @@ def test_without_gradio_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(MissingExtraError, match=r"The page needs packages.*grainless\[web\]"):
         build_page(ServiceSettings())
+
+
+BUILT = """
+import json, os, sys
+from grainless.service import ServiceSettings
+from grainless.service.page import build_page, lab
+
+lab.missing_extra = lambda: sys.argv[1]
+page = build_page(ServiceSettings(models=("universal",), queue=3))
+parts = {part["props"].get("elem_id"): part["props"] for part in page.config["components"]}
+wanted = ("model", "whole", "part", "removed", "lab-missing", "try")
+print(json.dumps({
+    "analytics": [os.environ["GRADIO_ANALYTICS_ENABLED"], page.analytics_enabled],
+    "waiting": page._queue.max_size,
+    "heavy": [fn.concurrency_limit for fn in page.fns.values() if fn.concurrency_id == "pictures"],
+    "parts": {name: parts[name] for name in wanted if name in parts},
+}, default=str))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("missing", ["", "The lab needs <packages>"])
+def test_the_page_is_built_as_it_should_be(missing: str) -> None:
+    # In a process of its own: Gradio leaves event loops and sockets behind.
+    command = [sys.executable, "-c", BUILT, missing]
+    built = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    parts = built["parts"]
+    assert built["analytics"] == ["False", False]
+    assert [value for _, value in parts["model"]["choices"]] == ["auto", "universal"]
+    assert parts["whole"]["format"] == parts["part"]["format"] == parts["removed"]["format"] == "png"
+    # All that cleans stands in one line, as long as the settings say.
+    assert built["heavy"] == [1] * (4 if missing else 5)
+    assert built["waiting"] == 4
+    if missing:
+        assert "The lab needs &lt;packages&gt;" in parts["lab-missing"]["value"]
+        assert "try" not in parts
+    else:
+        assert "lab-missing" not in parts
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +203,27 @@ def test_a_deep_picture_goes_in_and_comes_out_deep(visit: Visit, tmp_path: Path)
 
 
 @pytest.mark.slow
+def test_a_key_is_the_password_of_the_page(chromium: str, tmp_path: Path) -> None:
+    sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
+    with (
+        serving("--page", "--threads", "2", TMPDIR=str(tmp_path), GRAINLESS_API_KEY="secret") as locked,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        # What Chromium calls a door that asks for a password which nobody gives.
+        with pytest.raises(Exception, match="ERR_INVALID_AUTH_CREDENTIALS"):
+            browser.new_page().goto(locked.address)
+        context = browser.new_context(http_credentials={"username": "anybody", "password": "secret"})
+        visit = Visit(context.new_page(), locked.address)
+        source = deep_picture(tmp_path / "a.png")
+        visit.drop(source)
+        visit.page.wait_for_selector("#download")
+        result = visit.download("download", tmp_path)
+        assert read_picture(result).pixels.shape == read_picture(source).pixels.shape
+        browser.close()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("visit", [390], indirect=True)
 def test_the_slider_follows_a_finger(visit: Visit, tmp_path: Path) -> None:
     visit.drop(deep_picture(tmp_path / "a.png"))
@@ -253,6 +314,9 @@ def test_many_pictures_come_back_in_an_archive(visit: Visit, tmp_path: Path) -> 
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no picture")
     visit.tab("Folder")
+    visit.page.click("#clean-all")
+    visit.page.wait_for_selector("#folder-said .problem")
+    assert "Drop some pictures first." in visit.page.inner_text("#folder-said")
     visit.drop(*good, bad, on="drop-many")
     visit.page.wait_for_selector("#drop-many .file-preview")
     visit.page.click("#clean-all")

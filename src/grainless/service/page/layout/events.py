@@ -57,22 +57,18 @@ def speaking(act: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(*inputs: Any, **named: Any) -> Any:
         try:
             return act(*inputs, **named)
-        except gr.Error:
-            raise
         except GrainlessError as error:
-            raise message(str(error)) from error
+            raise _message(str(error)) from error
         except Exception as error:
             _log.exception("the page failed")
-            raise message("Something went wrong here; the log of the service says what.") from error
+            raise _message("Something went wrong here; the log of the service says what.") from error
 
     return wrapped
 
 
-def message(text: str) -> gr.Error:
+def _message(text: str) -> gr.Error:
     """Return what shows a text until it is closed."""
-    return gr.Error(
-        escape(text, quote=False), duration=None, title="That did not work", print_exception=False
-    )
+    return gr.Error(escape(text, quote=False), duration=None, print_exception=False)
 
 
 def telling(progress: gr.Progress) -> Progress:

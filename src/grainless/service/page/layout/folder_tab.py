@@ -8,11 +8,12 @@ from typing import Any
 import gradio as gr
 
 from grainless.batch.pictures import AUTO
+from grainless.errors import GrainlessError
 from grainless.service.cleaning import offered_models
 from grainless.service.page import words
 from grainless.service.page.cleaning import Order
 from grainless.service.page.folder import clean_folder
-from grainless.service.page.layout.events import HEAVY, PICTURE_FILES, Desk, message, speaking, telling
+from grainless.service.page.layout.events import HEAVY, PICTURE_FILES, Desk, speaking, telling
 
 
 def lay_out_folder(desk: Desk) -> None:
@@ -46,14 +47,17 @@ def lay_out_folder(desk: Desk) -> None:
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> list[Any]:
         if not paths:
-            raise message("Drop some pictures first.")
-        result = clean_folder(
-            [desk.take(path) for path in paths],
-            desk.scratch.folder(),
-            order=Order(model=name),
-            settings=desk.settings,
-            progress=telling(progress),
-        )
+            return [words.problem("Drop some pictures first."), gr.update(visible=False)]
+        try:
+            result = clean_folder(
+                [desk.take(path) for path in paths],
+                desk.scratch.folder(),
+                order=Order(model=name),
+                settings=desk.settings,
+                progress=telling(progress),
+            )
+        except GrainlessError as error:
+            return [words.problem(str(error)), gr.update(visible=False)]
         if result.archive is None:
             return [words.folder_summary(result), gr.update(visible=False)]
         label = f"Download {Path(result.archive).name}"

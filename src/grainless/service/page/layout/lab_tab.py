@@ -6,10 +6,11 @@ from typing import Any
 
 import gradio as gr
 
+from grainless.errors import GrainlessError
 from grainless.metrics import PROTOCOLS
 from grainless.service.page import lab, words
 from grainless.service.page.example import write_example
-from grainless.service.page.layout.events import HEAVY, LIGHT, PICTURE_FILES, Desk, message, speaking, telling
+from grainless.service.page.layout.events import HEAVY, LIGHT, PICTURE_FILES, Desk, speaking, telling
 
 
 def lay_out_lab(desk: Desk) -> None:
@@ -94,14 +95,19 @@ def _connect(desk: Desk, inputs: list[Any], buttons: tuple[gr.Button, gr.Button]
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> list[Any]:
         if not path:
-            raise message("Drop a picture first, or use the example.")
-        trial = lab.try_methods(
-            desk.take(path),
-            desk.scratch.folder(),
-            experiment=lab.Experiment(noise=noise, methods=methods, protocol=protocol, seed=int(seed or 0)),
-            settings=desk.settings,
-            progress=telling(progress),
-        )
+            return [words.problem("Drop a picture first, or use the example."), gr.update(visible=False)]
+        try:
+            trial = lab.try_methods(
+                desk.take(path),
+                desk.scratch.folder(),
+                experiment=lab.Experiment(
+                    noise=noise, methods=methods, protocol=protocol, seed=int(seed or 0)
+                ),
+                settings=desk.settings,
+                progress=telling(progress),
+            )
+        except GrainlessError as error:
+            return [words.problem(str(error)), gr.update(visible=False)]
         shown = [(str(file), caption) for file, caption in trial.pictures]
         return [words.scores(trial), gr.update(value=shown, visible=True)]
 
