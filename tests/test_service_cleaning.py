@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from grainless import Denoiser
+from grainless.blend import Blend
 from grainless.diagnosis import Diagnosis, diagnose
 from grainless.errors import ModelError, PictureError
 from grainless.picture import EXTENSIONS, Metadata, Picture, write_picture
@@ -19,7 +20,7 @@ from grainless.service import cleaning as module
 from grainless.service.cleaning import SOURCE, Cleaner, DenoiseOptions, OutputFormat, offered_models
 from grainless.service.refusals import NoSpaceError, TooManyPixelsError
 from service_pictures import decoded, encoded, noisy
-from tiny_models import identity_model
+from tiny_models import identity_model, scale_model
 
 
 def check() -> None:
@@ -43,6 +44,27 @@ def test_a_named_model_gives_what_the_library_gives(cleaner: Cleaner, source: Pa
     assert np.array_equal(decoded(cleaned.file.read_bytes()), Denoiser.load("fast")(noisy(), strength=0.5))
     assert (cleaned.model, cleaned.strength, cleaned.diagnosis) == ("fast", 0.5, None)
     assert (cleaned.format, cleaned.notes, cleaned.pixels) == ("png", (), 64 * 64)
+
+
+def test_the_guard_keeps_what_would_become_worse(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scale_model(tmp_path / "dim.onnx", 0.5)
+    monkeypatch.setenv("GRAINLESS_MODELS", str(tmp_path))
+    cleaner = Cleaner.of(ServiceSettings(max_megapixels=0.1))
+    kept = cleaner.clean(source, DenoiseOptions(model="dim"), check)
+    assert kept.model is None
+    assert kept.notes[0].startswith("kept the original: ")
+    assert kept.file.read_bytes() == source.read_bytes()
+    taken = cleaner.clean(source, DenoiseOptions(model="dim", guard=False), check)
+    assert (taken.model, taken.notes) == ("dim", ())
+    assert np.array_equal(decoded(taken.file.read_bytes()), Denoiser.load(tmp_path / "dim.onnx")(noisy()))
+
+
+def test_luma_and_chroma_are_handed_on(cleaner: Cleaner, source: Path) -> None:
+    half = cleaner.clean(source, DenoiseOptions(model="fast", luma=0.5, chroma=0.2), check)
+    blend = Blend(luma=0.5, chroma=0.2)
+    assert np.array_equal(decoded(half.file.read_bytes()), Denoiser.load("fast")(noisy(), blend=blend))
 
 
 def test_auto_goes_by_the_diagnosis(cleaner: Cleaner, source: Path) -> None:
@@ -129,7 +151,7 @@ def test_a_full_disk_is_the_fault_of_the_service(
     def write(*_: object, **__: object) -> None:
         raise PictureError("cannot be written") from error
 
-    monkeypatch.setattr("grainless.batch.pictures.write_picture", write)
+    monkeypatch.setattr("grainless.batch.removal.write_picture", write)
     with pytest.raises(NoSpaceError, match="The disk of the service is full"):
         cleaner.clean(source, DenoiseOptions(model="fast"), check)
 

@@ -56,7 +56,7 @@ def test_the_schema_tells_of_all_routes_and_of_one_shape_of_errors() -> None:
                 assert shape == {"$ref": "#/components/schemas/Problem"}
         assert "image/*" in post["requestBody"]["content"]
     options = {parameter["name"] for parameter in raw["paths"]["/v1/denoise"]["post"]["parameters"]}
-    assert options == {"model", "strength", "format", "quality"}
+    assert options == {"model", "strength", "luma", "chroma", "guard", "format", "quality"}
     assert "HTTPValidationError" not in raw["components"]["schemas"]
 
 

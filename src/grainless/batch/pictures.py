@@ -24,6 +24,8 @@ from grainless.noise import corrupt, parse_noise, seed_for
 from grainless.picture import EXTENSIONS, AnyPicture, Picture, StoredPicture, look_at, losses, read_picture
 from grainless.runtime import Precision, Runtime
 
+KEPT = "kept the original"
+"""What a note begins with where the guard found the result worse."""
 AUTO = "auto"
 """Stands for the model that the diagnosis of each picture advises."""
 _MODELS = 4
@@ -186,10 +188,10 @@ class Denoising(_PictureWork):
         except BrokenAnswerError as error:
             if not self.removal.guard:
                 raise
-            return self._unchanged(picture, job, f"kept the original: {error}")
+            return self._unchanged(picture, job, f"{KEPT}: {error}")
         part: dict[str, Any] = {"crop": self.crop, "linear": self.linear}
         reason = self.removal.why_worse(picture, clean, mask=blend.mask, **part)
-        result = self._unchanged(picture, job, f"kept the original: {reason}") if reason else clean
+        result = self._unchanged(picture, job, f"{KEPT}: {reason}") if reason else clean
         return Shown(result, removed_picture(picture, clean, **part)) if self.removal.show else result
 
     def _unchanged(self, picture: AnyPicture, job: Job, said: str) -> AnyPicture | _PassedThrough:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from grainless.batch import Job
-from grainless.batch.pictures import AUTO, Denoising
+from grainless.batch.pictures import AUTO, KEPT, Denoising
+from grainless.batch.removal import Removal
 from grainless.batch.work import in_words
 from grainless.diagnosis import ADVISED, Diagnosis, diagnose_picture
 from grainless.errors import GrainlessError, ModelError, PictureTooLargeError
@@ -51,6 +52,14 @@ class DenoiseOptions(BaseModel):
         description="1 removes all the noise that the model finds, 0 none; without it 1, or what the "
         "diagnosis advises.",
     )
+    luma: float = Field(
+        default=1.0, ge=0, le=1, description="Share that is taken of what changes brightness."
+    )
+    chroma: float = Field(default=1.0, ge=0, le=1, description="Share that is taken of what changes colour.")
+    guard: bool = Field(
+        default=True,
+        description="Whether the original is kept where the result is worse, as far as can be told.",
+    )
     format: OutputFormat | None = Field(
         default=None, description="Format of the answer; without it that of the picture."
     )
@@ -64,7 +73,7 @@ class Cleaned:
     file: Path
     format: str
     model: str | None
-    """None where the picture was passed through unchanged."""
+    """None where the picture was passed through unchanged, or kept by the guard."""
     strength: float
     diagnosis: Diagnosis | None
     """None where a model was named."""
@@ -113,13 +122,26 @@ class Cleaner:
             told = diagnose_picture(picture, file=source) if options.model == AUTO else None
             check()
             done = self._plan(picture, options, told)
-            work = replace(self._work(done.model or ADVISED), strength=done.strength, quality=options.quality)
+            removal = Removal(luma=options.luma, chroma=options.chroma, guard=options.guard)
+            work = replace(
+                self._work(done.model or ADVISED),
+                strength=done.strength,
+                quality=options.quality,
+                removal=removal,
+            )
             if done.model is None and name == picture.format:
                 return replace(done, file=source)
             value = picture if done.model is None else work.compute(picture, job, lambda _share: check())
             check()
             notes = work.write(value, job)
-            return replace(done, file=job.target, format=name, notes=(*done.notes, *notes))
+            kept = any(note.startswith(KEPT) for note in notes)
+            return replace(
+                done,
+                file=job.target,
+                format=name,
+                model=None if kept else done.model,
+                notes=(*done.notes, *notes),
+            )
 
     def _plan(self, picture: Picture, options: DenoiseOptions, told: Diagnosis | None) -> Cleaned:
         """Decide on model and strength."""
