@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice, product
@@ -82,9 +83,9 @@ def part(name: str, path: Path) -> Pixels:
     return pixels[top : top + SIDE, left : left + SIDE]
 
 
-def treatments(number: int) -> list[str]:
-    """Return the treatments of the noisy picture with this number: all of them come as often."""
-    start = number * WRONG_EACH
+def treatments(title: str, noise: str) -> list[str]:
+    """Return the treatments of a noisy picture: models at fault in turn, begun elsewhere in each picture."""
+    start = NOISES.index(noise) * WRONG_EACH + zlib.crc32(title.encode())
     return [*HONEST, *(WRONG[(start + step) % len(WRONG)] for step in range(WRONG_EACH))]
 
 
@@ -93,14 +94,14 @@ def measure(data: Path, first: int | None, file: Path) -> list[dict[str, Any]]:
     rows = read_rows(file)
     done = {(row["set"], row["picture"], row["noise"]) for row in rows}
     wanted = list(product(pictures(data, first), NOISES))
-    for number, ((name, title, path), noise) in enumerate(wanted):
+    for (name, title, path), noise in wanted:
         if (name, title, noise) in done:
             continue
         clean = part(name, path)
         noisy = corrupt(clean, noise, seed=seed_for(0, f"{name}|{title}|{noise}"))
         results = Treatments(noisy)
         found = []
-        for treatment in treatments(number):
+        for treatment in treatments(title, noise):
             after, seconds = timed(results.apply, treatment)
             told, own = timed(look, clean, noisy, after)
             row = {"set": name, "picture": title, "noise": noise, "treatment": treatment, **told}

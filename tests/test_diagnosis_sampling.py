@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grainless.diagnosis.sampling import luma_of, sample
+from grainless.diagnosis.sampling import luma_of, places, sample, to_levels
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
@@ -53,3 +53,24 @@ def test_what_cannot_be_seen_is_marked() -> None:
 def test_luma_weighs_green_most() -> None:
     pure = 255 * np.eye(3, dtype=np.float32)[None]
     np.testing.assert_allclose(luma_of(pure), [[76.245, 149.685, 29.07]], rtol=1e-5)
+
+
+def test_other_windows_are_read_at_even_distances_on_the_grid() -> None:
+    assert places(384, window=128, windows=3) is None
+    found = places(1001, window=128, windows=3)
+    assert found is not None
+    starts = found[::128]
+    np.testing.assert_array_equal(starts, [0, 432, 872])
+    np.testing.assert_array_equal(found, (starts[:, None] + np.arange(128)).ravel())
+
+
+@pytest.mark.parametrize(
+    ("pixels", "levels"),
+    [
+        (np.array([0, 7, 255], np.uint8), [0, 7, 255]),
+        (np.array([0, 257, 65535], np.uint16), [0, 1, 255]),
+        (np.array([-1, 0.5, 2], np.float64), [0, 127.5, 255]),
+    ],
+)
+def test_levels_are_those_of_255(pixels: np.ndarray, levels: list[float]) -> None:
+    np.testing.assert_allclose(to_levels(pixels), levels, rtol=1e-6)

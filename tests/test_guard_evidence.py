@@ -154,3 +154,16 @@ def test_gray_pictures():
     assert told.gain > 0.8
     assert told.noise == pytest.approx(12, rel=0.1)
     assert len(told.shift) == 1
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("seed", [1, 5])
+def test_likeness_is_a_correlation(noise, seed):
+    clean = scene(seed, **SIZE)
+    noisy = spoilt(clean, noise)
+    for after in (
+        np.clip(noisy * 0.9 + 10, 0, 255),
+        blurred(noisy, 0.5),
+        np.where(noisy > 128, noisy, clean),
+    ):
+        assert -1 <= measured(noisy, after).alike <= 1

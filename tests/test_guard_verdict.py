@@ -135,6 +135,17 @@ def test_linear_light_is_looked_at_as_it_is_shown():
     assert compare(light, after, linear=True).decibels == pytest.approx(compare(NOISY, CLEAN).decibels, abs=1)
 
 
+def test_a_picture_is_looked_at_in_strips():
+    before = np.tile(NOISY, (5, 1, 1))
+    after = np.tile(CLEAN, (5, 1, 1))
+    alpha = np.random.default_rng(1).integers(0, 2, before.shape[:2], dtype=np.uint8)
+    one = Guard(1280, 320)
+    one.see(before, after, Box(0, 0, 1280, 320), visible=alpha > 0)
+    assert compare(before, after, alpha=alpha) == one.verdict()
+    after[1248:, 288:] = 0
+    assert "1 of 400 parts of 32 by 32 pixels became" in compare(before, after).reason
+
+
 def test_alpha_hides():
     after = CLEAN.copy()
     after[100:] = 0

@@ -272,8 +272,11 @@ def _alike(plane: _Blocks, places: _Places) -> float:
     seen, taken, rest = (_in_flats(part, places)[rough] for part in (plane.noisy, plane.removed, plane.left))
     by_noise = ((seen - taken - rest) / 2)[:, 1:] @ _COUNTS[1:]
     removed, left = plane.removed[rough][:, _FINE], plane.left[rough][:, _FINE]
+    products = (removed * left).sum(axis=1)
+    # Noise may explain all of it, and no more than that.
+    products -= np.clip(by_noise, np.minimum(products, 0), np.maximum(products, 0))
     sizes = np.sqrt((removed**2).sum(axis=1) * (left**2).sum(axis=1))
-    return float(np.median(((removed * left).sum(axis=1) - by_noise) / (sizes + 1e-6)))
+    return float(np.median(products / (sizes + 1e-6)))
 
 
 def _by_light(planes: list[_Blocks], places: _Places) -> Values:

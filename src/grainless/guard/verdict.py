@@ -22,6 +22,8 @@ from grainless.tone import encode_srgb
 WINDOW, WINDOWS = 128, 3
 """Side of the windows that are kept, and how many along a side: 384 x 384 pixels of a larger picture."""
 _THRESHOLDS = Path(__file__).parent / "thresholds.json"
+_STRIP = 16 * SIDE
+"""Rows that are looked at at a time, whole blocks of the tally."""
 _MOST_DECIBELS = 40.0
 _LEAST = 0.25
 """Root mean square, in levels, of a change that is too small to do harm."""
@@ -147,7 +149,11 @@ def compare(
     """
     height, width = before.shape[:2]
     guard = Guard(height, width, linear=linear)
-    guard.see(before, after, Box(0, 0, height, width), visible=None if alpha is None else alpha > 0)
+    # In strips: the copies in single precision would else be larger than the picture.
+    for top in range(0, height, _STRIP):
+        rows = slice(top, min(top + _STRIP, height))
+        visible = None if alpha is None else alpha[rows] > 0
+        guard.see(before[rows], after[rows], Box(top, 0, rows.stop, width), visible=visible)
     return guard.verdict()
 
 
