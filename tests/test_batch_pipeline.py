@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
+import weakref
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from batch_files import Copying, contents, fill
-from grainless.batch import Job, plan, run
+from grainless.batch import Job, Pipeline, RunOptions, Tick, plan, run
 from grainless.batch.pipeline import BYTES_IN_HAND, FILES_IN_HAND, free_bytes
 
 
@@ -110,3 +113,49 @@ def test_no_thread_is_left_behind(tmp_path: Path) -> None:
 
 def test_room_on_a_disk_is_told_before_a_folder_is_there(tmp_path: Path) -> None:
     assert free_bytes(tmp_path / "not" / "yet") == pytest.approx(free_bytes(tmp_path), rel=0.1)
+
+
+class Heavy:
+    """A value that can be watched."""
+
+
+class Watching:
+    """Work whose values are counted for as long as anybody holds them."""
+
+    def __init__(self) -> None:
+        self.alive: weakref.WeakSet[Heavy] = weakref.WeakSet()
+        self.most = 0
+
+    def settings(self) -> dict[str, object]:
+        return {}
+
+    def size(self, value: Heavy) -> tuple[int, int]:
+        return 1, 1
+
+    def read(self, job: Job) -> Heavy:
+        value = Heavy()
+        self.alive.add(value)
+        # The last one is given up at about the same time.
+        for _ in range(200):
+            if len(self.alive) == 1:
+                break
+            time.sleep(0.01)
+        self.most = max(self.most, len(self.alive))
+        return value
+
+    def compute(self, value: Heavy, job: Job, tick: Tick) -> Heavy:
+        return value
+
+    def write(self, value: Heavy, job: Job) -> Sequence[str]:
+        job.target.parent.mkdir(exist_ok=True)
+        job.target.write_bytes(b"")
+        return ()
+
+
+def test_one_by_one_holds_one_value(tmp_path: Path) -> None:
+    planned = plan([fill(tmp_path / "in", *(f"{number}.png" for number in range(9)))], tmp_path / "out")
+    work = Watching()
+    report = run(planned, work, options=RunOptions(executor=Pipeline(work, bytes_in_hand=1)))
+    assert len(report.done) == 9
+    assert work.most == 1
+    assert len(work.alive) == 0

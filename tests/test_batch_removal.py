@@ -10,6 +10,7 @@ import pytest
 
 import tiny_models
 from doctor_pictures import save, scene, spoilt
+from grainless import planes
 from grainless.batch import Job, plan
 from grainless.batch.pictures import Denoising
 from grainless.batch.removal import (
@@ -21,6 +22,7 @@ from grainless.batch.removal import (
 )
 from grainless.denoiser import Denoiser
 from grainless.errors import BrokenAnswerError, InputError, OutputExistsError, PictureError
+from grainless.guard import compare
 from grainless.picture import Metadata, Picture, read_picture
 from grainless.tiling import Box
 
@@ -260,6 +262,18 @@ def test_the_guard_looks_at_what_shows_and_is_cleaned():
     crop = (64, 0, 64, 96)
     part = Picture(after.pixels[:, 64:], None, Metadata(), "png")
     assert Removal().why_worse(Picture(NOISY, alpha, Metadata(), "png"), part, crop=crop) == ""
+
+
+def test_the_verdict_is_that_of_the_picture_in_one_piece(monkeypatch):
+    # A result that is broken in some blocks only, of which the reason tells the number.
+    after = NOISY.copy()
+    after[40:75, 30:90] = 0
+    before = Picture(NOISY, None, Metadata(), "png")
+    whole = compare(NOISY, after).reason
+    assert "parts of 32 by 32 pixels became" in whole
+    for nbytes in (1, 40 * 128 * 3, 70 * 128 * 3):
+        monkeypatch.setattr(planes, "_STRIP_BYTES", nbytes)
+        assert Removal().why_worse(before, Picture(after, None, Metadata(), "png")) == whole
 
 
 def test_a_part():

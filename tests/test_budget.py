@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from grainless import budget
 from grainless.budget import SIDES, Budget
 from grainless.denoiser import Denoiser
 from grainless.errors import InputError
+from grainless.memory import held_memory
 from grainless.tiling import round_up
 
 BASE = 100 * 10**6
@@ -91,6 +94,27 @@ def test_tiles_are_never_larger_than_the_denoisers_own(monkeypatch):
     machine = Machine(monkeypatch, 1)
     assert Budget(10**9).tile(machine.denoiser.with_tile(200), beside=0, side=9000) == 192
     assert Budget(10**9).tile(machine.denoiser.with_tile(16), beside=0, side=9000) == 16
+
+
+def test_what_a_process_held_before_does_not_count(monkeypatch):
+    machine = Machine(monkeypatch, 1000)
+    machine.peak = 5 * 10**9
+    assert Budget(10**9).tile(machine.denoiser, beside=0, side=9000) == 768
+    machine = Machine(monkeypatch, 1000)
+    machine.peak = 5 * 10**9
+    assert Budget(500 * 10**6).tile(machine.denoiser, beside=0, side=9000) == 512
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the numbers are Linux's")
+def test_memory_that_is_given_back_is_seen_while_it_is_held():
+    np.ones(300 * 2**20, np.uint8)
+    before = held_memory()
+    with budget._Watch() as watch:
+        values = np.ones(100 * 2**20, np.uint8)
+        time.sleep(0.1)
+        del values
+    assert 95 * 2**20 < watch.most - before < 130 * 2**20
+    assert held_memory() - before < 20 * 2**20
 
 
 def test_systems_that_tell_no_memory_promise_nothing(monkeypatch):

@@ -7,6 +7,7 @@ and runtimes; each size is tried only if the one before lets expect that it fits
 from __future__ import annotations
 
 import contextlib
+import threading
 
 import numpy as np
 
@@ -20,6 +21,8 @@ SIDES = (SMALLEST_TILE, 128, 192, 256, 384, 512, 768)
 """Sides of tiles, in pixels, that are tried in turn."""
 _SPARE = 24 * 10**6
 _STEP = 10 * 10**6
+_SECONDS = 0.005
+"""Between two looks at the memory that is held."""
 
 
 class Budget:
@@ -79,9 +82,9 @@ class Budget:
         pixels = np.broadcast_to(ramp[:, None, None], (window, window, 3))
         alpha = np.broadcast_to(np.arange(window, dtype=np.float32) % 2, (window, window))
         # A broken answer is found when it matters.
-        with contextlib.suppress(BrokenAnswerError):
+        with _Watch() as watch, contextlib.suppress(BrokenAnswerError):
             denoiser.with_tile(window).denoise_picture(Picture(pixels, alpha, Metadata(), "tiff"))
-        self._tried[side] = peak_memory() or 0
+        self._tried[side] = watch.most
         self._after = held_memory() or 0
 
     def _too_small(self, least: int) -> InputError:
@@ -91,6 +94,29 @@ class Budget:
             expected=f"at least {megabytes(round_up(least, _STEP))}",
             remedy="Raise --max-memory, or use a smaller model",
         )
+
+
+class _Watch:
+    """Tells the most memory that the process holds within a `with`."""
+
+    def __enter__(self) -> _Watch:
+        self.most = held_memory() or 0
+        self._before = peak_memory() or 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="grainless-memory")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        peak = peak_memory() or 0
+        # The peak is exact, but tells nothing where the process has held more at some time before.
+        self.most = peak if peak > self._before else max(self.most, held_memory() or 0)
+
+    def _follow(self) -> None:
+        while not self._ended.wait(_SECONDS):
+            self.most = max(self.most, held_memory() or 0)
 
 
 def _window(denoiser: Denoiser, side: int) -> int:

@@ -102,8 +102,6 @@ class Pipeline:
                     self._settle(event, watch)
                 else:
                     self._compute(event, watch)
-                # Else a picture would be held while this waits for the next.
-                del event
         finally:
             self._room.close()
             self._computed.put(None)

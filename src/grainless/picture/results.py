@@ -81,11 +81,7 @@ class _Values:
         # Kept here, as the image does not keep it.
         self._source = libvips.source(file.read, file.size)
         options = {"access": "sequential", "unlimited": True}
-        image = vips.Operation.call("tiffload_source", self._source, **options).copy()
-        # What libvips tells of this file must not go into the other.
-        for name in ("n-pages", "bits-per-sample", "orientation", "resolution-unit"):
-            image.remove(name)
-        return image
+        return vips.Operation.call("tiffload_source", self._source, **options)
 
     def _form(self, box: Box) -> tuple[NDArray[Any], NDArray[Any] | None]:
         alpha = None if self._picture.alpha is None else self._picture.alpha.read(box)[..., 0]
