@@ -32,11 +32,15 @@ def furnish(folder: Path) -> Path:
         "noisy.jpg": "gaussian:20",
         "noisy.png": "gaussian:25",
         "noisy.tif": "gaussian:25",
+        "scan.tif": "gaussian:15",
+        "huge.tif": "gaussian:15",
+        "maps/1.tif": "gaussian:15",
         "shared/scans/1.png": "gaussian:25",
     }
     for name, noise in noisy.items():
         write(folder / name, noise, deep=name.endswith(".tif"), side=520 if name in LARGE else 208)
     write(folder / "scans" / "letter.png", "salt-pepper:0.05", channels=1)
+    write(folder / "sky.png", channels=1, side=520)
     for name in ("scans/snapshot.png", "photo.png", *(f"clean-photos/{n}.png" for n in "ab")):
         write(folder / name)
     for place, count in (("pictures", 6), ("test", 2)):

@@ -35,11 +35,16 @@ PAGES: dict[str, tuple[str, ...]] = {
     "docs/own-training.md": TRAINING,
     "docs/inspect.md": (),
     "docs/batches.md": (),
+    "docs/guard.md": (),
+    "docs/large.md": (),
     "docs/cluster.md": ("distributed",),
     "docs/service.md": ("fastapi", "uvicorn"),
     "docs/page.md": ("fastapi", "uvicorn", "gradio"),
 }
 """The pages whose commands are run, and the packages that they need beyond the base install."""
+
+ALTERNATIVES = {"README.md", "docs/guard.md", "docs/large.md"}
+"""Pages whose commands are ways to do one thing, with one output; the others are walked through in order."""
 
 NOT_RUN = {
     "make": "makes virtual environments; continuous integration runs it",
@@ -78,7 +83,8 @@ KEY = "a-key-for-the-tests-of-the-pages"
 class Stage:
     """A folder with the pictures of the pages, and a shell in which `grainless` is the package under test."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, overwrite: bool = False) -> None:
+        self._overwrite = overwrite
         self.folder = furnish(folder / "work")
         self.home = folder / "home"
         self._bin = folder / "bin"
@@ -143,6 +149,8 @@ class Stage:
         elif line.startswith("curl"):
             # Without it an answer that is an error is a success.
             line = line.replace("curl", "curl --fail --silent --show-error", 1)
+        if self._overwrite and re.match(r"grainless (denoise|corrupt)\b", line):
+            line = re.sub(r"(grainless \w+)", r"\1 --overwrite", line, count=1)
         if line.startswith("grainless train") and "--resume" not in line:
             words = shlex.split(line, comments=True)
             line = shlex.join([*words, *(word for change in SMALL for word in ("--set", change))])
@@ -199,6 +207,7 @@ def named_outputs(line: str, folder: Path) -> list[Path]:
     words = shlex.split(line, comments=True)
     if words[0] not in {"grainless", "curl"} or "--dry-run" in words:
         return []
+    words = [word for word in words if word != "--overwrite"]
     options = {"-o", "--out", ">"} | (
         {"--json", "--markdown"} if words[1] in {"evaluate", "benchmark"} else set()
     )
@@ -236,9 +245,9 @@ def run_page(text: str, stage: Stage) -> int:
 
 
 @contextmanager
-def open_stage(folder: Path) -> Iterator[Stage]:
+def open_stage(folder: Path, *, overwrite: bool = False) -> Iterator[Stage]:
     """Set the stage, and leave nothing running."""
-    stage = Stage(folder)
+    stage = Stage(folder, overwrite=overwrite)
     try:
         yield stage
     finally:
@@ -262,7 +271,7 @@ def test_the_commands_of_a_page(page: str, tmp_path: Path) -> None:
     # Not imported here: that takes longer than some of the commands.
     if missing := [package for package in PAGES[page] if find_spec(package) is None]:
         pytest.skip(f"{page} needs an extra that is not installed: {missing}")
-    with open_stage(tmp_path) as stage:
+    with open_stage(tmp_path, overwrite=page in ALTERNATIVES) as stage:
         if page in BEFORE:
             stage.python(BEFORE[page])
         assert run_page(file.read_text(encoding="utf-8"), stage) >= 1
