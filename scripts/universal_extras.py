@@ -63,9 +63,10 @@ def colour_error(denoiser: Denoiser) -> float:
     worst = 0.0
     for picture in pictures:
         for noise in NOISES:
-            noisy = corrupt(picture.astype(np.float32) / 255, parse_noise(noise), seed=3, quantise=False)
-            # The noise's own mean is no fault of the model.
-            error = denoiser(noisy) - noisy
+            values = picture.astype(np.float32) / 255
+            noisy = corrupt(values, parse_noise(noise), seed=3, clip=False, quantise=False)
+            # The noise's own mean is no fault of the model; that of clipping is for it to undo.
+            error = denoiser(np.clip(noisy, 0, 1)) - noisy
             worst = max(worst, float(np.abs(error.mean(axis=(0, 1))).max()) * 255)
     return worst
 
