@@ -27,7 +27,7 @@ from grainless.service import ServiceSettings
 from grainless.service.page import build_page
 from grainless.service.page.example import write_example
 from picture_files import RGB_PROFILE, XMP, exif_block, exif_facts
-from service_pictures import Server, noisy, png_of_size, serving
+from service_pictures import Server, leftovers, noisy, png_of_size, serving
 
 PATIENCE = 120_000
 """Milliseconds that the page may take for anything, on a machine that has other work too."""
@@ -221,6 +221,27 @@ def test_a_key_is_the_password_of_the_page(chromium: str, tmp_path: Path) -> Non
         result = visit.download("download", tmp_path)
         assert read_picture(result).pixels.shape == read_picture(source).pixels.shape
         browser.close()
+
+
+@pytest.mark.slow
+def test_nothing_is_left_behind_when_the_service_ends(chromium: str, tmp_path: Path) -> None:
+    sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with (
+        serving("--page", "--threads", "2", TMPDIR=str(temporary)) as running,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        visit = Visit(browser.new_page(), running.address)
+        visit.drop(deep_picture(tmp_path / "a.png"))
+        visit.page.wait_for_selector("#download")
+        assert leftovers(temporary) != []
+        # The page stays open in the browser.
+        running.process.terminate()
+        running.wait(60)
+        browser.close()
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.slow

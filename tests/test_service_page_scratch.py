@@ -84,6 +84,14 @@ def test_a_folder_is_discarded_whole_and_others_are_left(scratch: Scratch, tmp_p
     assert outside.exists()
 
 
+def test_it_is_made_anew_after_its_end(scratch: Scratch) -> None:
+    first = scratch.folder()
+    scratch.close()
+    assert not scratch.root.exists()
+    assert scratch.folder() != first
+    scratch.sweep()
+
+
 def test_everything_goes_with_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     scratch = Scratch()

@@ -9,6 +9,7 @@ The names below are loaded at their first use, so that `import grainless` stays 
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from grainless.evaluation import evaluate
     from grainless.noise import corrupt, parse_noise
     from grainless.picture import Picture, read_picture, write_picture
+
+# ONNX Runtime's own builds report to its makers as soon as it is loaded, unless this is set before.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
     "Denoiser",

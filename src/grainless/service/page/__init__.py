@@ -10,9 +10,12 @@ any other machine for anything.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
 from grainless.errors import MissingExtraError
+from grainless.service.page.scratch import Scratch
 from grainless.service.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -28,25 +31,43 @@ def build_page(settings: ServiceSettings) -> gradio.Blocks:
     What is dropped and what is made of it lies in a private folder among the system's temporary files, and is
     deleted an hour after it was used, and at the end of the program.
     """
-    _load_gradio()
+    scratch = Scratch()
+    _load_gradio(scratch)
     from grainless.service.page.layout import build  # noqa: PLC0415  # Gradio takes seconds to load
 
-    return build(settings)
+    return build(settings, scratch)
 
 
 def mount_page(app: fastapi.FastAPI, settings: ServiceSettings) -> None:
     """Put the page at "/" of an application, behind all routes that it has by now.
 
-    Raises MissingExtraError without Gradio.
+    Its files are deleted when the application ends. Raises MissingExtraError without Gradio.
     """
-    _load_gradio()
+    scratch = Scratch()
+    _load_gradio(scratch)
     from grainless.service.page.layout import mount  # noqa: PLC0415  # Gradio takes seconds to load
 
-    mount(app, settings)
+    mount(app, settings, scratch)
+    before = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(started: fastapi.FastAPI) -> AsyncIterator[Any]:
+        # Not at the end of the program: a server that is told to stop ends by that very signal.
+        try:
+            async with before(started) as state:
+                yield state
+        finally:
+            scratch.close()
+
+    app.router.lifespan_context = lifespan
 
 
-def _load_gradio() -> None:
-    """Load Gradio with everything off that would call home; the switches are read when it is loaded."""
+def _load_gradio(scratch: Scratch) -> None:
+    """Load Gradio with everything off that would call home; the switches are read when it is loaded.
+
+    Its own place for files is shared by all users of a machine, and the first of them locks the others out.
+    """
+    os.environ["GRADIO_TEMP_DIR"] = str(scratch.root)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"
     try:

@@ -32,6 +32,8 @@ class Scratch:
 
     def folder(self) -> Path:
         """Return a new folder, whose name cannot be guessed."""
+        # Gone after `close`, when a service is started a second time.
+        self.root.mkdir(mode=0o700, exist_ok=True)
         path = Path(tempfile.mkdtemp(dir=self.root))
         self._wind_up()
         return path
@@ -63,12 +65,12 @@ class Scratch:
                     here.rmdir()
 
     def close(self) -> None:
-        """Delete everything at once."""
+        """Delete everything at once; what is asked for later is made anew."""
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-        self._remove()
+        shutil.rmtree(self.root, ignore_errors=True)
 
     def _wind_up(self) -> None:
         """Have `sweep` called in a while, if it is not going to be already."""
@@ -93,5 +95,5 @@ def _tick(alive: weakref.ref[Scratch]) -> None:
         return
     scratch.sweep()
     scratch._unwind()
-    if any(scratch.root.iterdir()):
+    if scratch.root.exists() and any(scratch.root.iterdir()):
         scratch._wind_up()

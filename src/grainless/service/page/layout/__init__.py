@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import fastapi
@@ -18,11 +17,8 @@ from grainless.service.settings import ServiceSettings
 from grainless.version import __version__
 
 
-def build(settings: ServiceSettings) -> gr.Blocks:
-    """Return the page."""
-    scratch = Scratch()
-    # Gradio's own place is shared by all users of a machine, and the first of them locks the others out.
-    os.environ["GRADIO_TEMP_DIR"] = str(scratch.root)
+def build(settings: ServiceSettings, scratch: Scratch) -> gr.Blocks:
+    """Return the page, whose files lie in `scratch`."""
     desk = Desk(settings=settings, scratch=scratch)
     with gr.Blocks(title="grainless", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(looks.HEADER, elem_id="head")
@@ -38,11 +34,11 @@ def build(settings: ServiceSettings) -> gr.Blocks:
     return page
 
 
-def mount(app: fastapi.FastAPI, settings: ServiceSettings) -> None:
+def mount(app: fastapi.FastAPI, settings: ServiceSettings, scratch: Scratch) -> None:
     """Put the page at "/" of an application."""
     gr.mount_gradio_app(
         app,
-        build(settings),
+        build(settings, scratch),
         path="/",
         footer_links=[],
         run_history=False,
