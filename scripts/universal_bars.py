@@ -216,7 +216,7 @@ def main() -> None:
         print("| --- | --- | --- | --- |")
         for model, own in results.extras.items():
             faster = own["precision"]["over_openvino"]
-            print(f"| {model} | {own['seconds']:.1f} | {own['megabytes']} | {faster:.2f} |")
+            print(f"| {model} | {own['seconds']:.1f} | {own['megabytes']} | {show(faster)} |")
         return
     measured = {method.name for evaluation in results.evaluations for method in evaluation.methods}
     print(

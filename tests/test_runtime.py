@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 import tiny_models
 from grainless import runtime as runtime_module
 from grainless.denoiser import Denoiser
 from grainless.errors import InputError, MissingExtraError, ModelError
+from grainless.model_file import read_model
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +50,39 @@ def test_openvino_agrees(folder, rng, runtime, precision):
     got = Denoiser.load(path, threads=1, runtime=runtime, precision=precision, tile=32)(pixels)
     # bfloat16 keeps 8 bits of each value.
     np.testing.assert_allclose(got, want, atol=1e-6 if precision == "exact" else 2**-6)
+
+
+def wide_model(path, side=15):
+    """A model that blurs each channel by a kernel of its own, as wide as what fills impulses."""
+    kernels = np.random.default_rng(3).random((3, 1, side, side)).astype(np.float32)
+    kernels /= kernels.sum(axis=(2, 3), keepdims=True)
+    node = helper.make_node("Conv", ["picture", "kernel"], ["clean"], pads=[side // 2] * 4, group=3)
+    return tiny_models.model_of(path, [node], {"kernel": kernels}, receptive_radius=side // 2)
+
+
+@pytest.mark.timeout(60)  # without the filled kernels OpenVINO never comes back
+def test_openvino_does_wide_kernels_in_16_bits(folder, rng):
+    pytest.importorskip("openvino")
+    path = wide_model(folder / "wide.onnx")
+    pixels = rng.random((40, 50, 3)).astype(np.float32)
+    want = Denoiser.load(path, threads=1)(pixels)
+    got = Denoiser.load(path, threads=1, runtime="openvino", precision="fast")(pixels)
+    np.testing.assert_allclose(got, want, atol=2**-6)
+
+
+@pytest.mark.parametrize(("side", "changed"), [(7, False), (9, True)])
+def test_only_wide_kernels_are_filled_up_and_answer_the_same(folder, rng, side, changed):
+    path = wide_model(folder / f"wide{side}.onnx", side)
+    model = read_model(path)
+    filled = runtime_module._densified(model.graph)
+    shapes = [list(tensor.dims) for tensor in onnx.load_model_from_string(filled).graph.initializer]
+    assert shapes == [[3, 3 if changed else 1, side, side]]
+    pictures = {"picture": rng.random((1, 3, 20, 30)).astype(np.float32)}
+    before, after = (
+        runtime_module.start(replace(model, graph=graph), runtime="onnxruntime")(pictures)
+        for graph in (model.graph, filled)
+    )
+    np.testing.assert_allclose(after, before, atol=1e-6)
 
 
 def test_openvino_is_exact_unless_told(folder):
