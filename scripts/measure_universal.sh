@@ -57,6 +57,8 @@ if [ "$part" = page ] || [ "$part" = all ]; then
     sed -n 1p "$results/real-files.md"
     printf '\n## What it has to reach\n\nMade by `scripts/measure_universal.sh`; yardsticks are quoted in `scripts/universal_bars.py`.\n\n'
     python "$here/universal_bars.py" "$results"
+    printf '\n## Quality against training\n\nWhat the shipped weights had learnt after so many pixels; hardware, hours and the command that goes on with more\n'
+    printf 'compute: [universal-training.md](universal-training.md).\n\n![validation PSNR over the pixels seen](universal-training.png)\n'
     if [ -s "$results/extras.json" ]; then
       printf '\n## A JPEG of 12 megapixels through the command\n\nOn two cores, by `scripts/universal_extras.py`.\n\n'
       python "$here/universal_bars.py" "$results" memory
