@@ -348,8 +348,10 @@ def test_a_runtime_that_gets_no_memory_takes_smaller_tiles(tmp_path):
         "picture = read_picture(sys.argv[1])\n"
         "denoiser(picture.pixels[:64, :64])\n"
         "used = int(re.search(r'VmSize:\\s+(\\d+)', open('/proc/self/status').read())[1]) * 1024\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (used + 150 * 2**20, used + 150 * 2**20))\n"
+        "soft, hard = resource.getrlimit(resource.RLIMIT_AS)\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 150 * 2**20, hard))\n"
         "clean = denoiser.denoise_picture(picture)\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (soft, hard))\n"
         "print(clean.notes)\n"
         "write_picture(clean, sys.argv[2])\n"
     )
