@@ -269,7 +269,8 @@ def peak_of(source: Path, target: Path, *options: str) -> tuple[int, str]:
         "from grainless.cli import app\n"
         "code = app(sys.argv[1:], standalone_mode=False)\n"
         "status = open('/proc/self/status', encoding='utf-8').read()\n"
-        "print('PEAK', re.search(r'VmHWM:\\s+(\\d+)', status)[1], code)\n"
+        "print('PEAK', re.search(r'VmHWM:\\s+(\\d+)', status)[1])\n"
+        "sys.exit(code)\n"
     )
     command = [sys.executable, "-c", code, "denoise", str(source), "-o", str(target), "--overwrite", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -310,7 +311,7 @@ def test_memory_does_not_grow_with_the_picture(tmp_path, kind):
             pyvips.Image.new_from_file(str(path)).crop(side // 2, side // 2, 300, 300).numpy()
             for path in (source, target)
         )
-        assert np.abs(want.astype(int) - got).max() <= (6 if kind.endswith("jpg") else 0)
+        assert np.abs(want.astype(int) - got).max() <= (32 if kind.endswith("jpg") else 0)
     print({side: f"{peak / 1e6:.0f} MB" for side, peak in peaks.items()}, kind)
     assert max(peaks.values()) <= 300 * 10**6
     assert peaks[10000] <= 1.1 * peaks[5000]
@@ -347,8 +348,10 @@ def test_a_runtime_that_gets_no_memory_takes_smaller_tiles(tmp_path):
         "picture = read_picture(sys.argv[1])\n"
         "denoiser(picture.pixels[:64, :64])\n"
         "used = int(re.search(r'VmSize:\\s+(\\d+)', open('/proc/self/status').read())[1]) * 1024\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (used + 350 * 2**20, used + 350 * 2**20))\n"
+        "soft, hard = resource.getrlimit(resource.RLIMIT_AS)\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 150 * 2**20, hard))\n"
         "clean = denoiser.denoise_picture(picture)\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (soft, hard))\n"
         "print(clean.notes)\n"
         "write_picture(clean, sys.argv[2])\n"
     )

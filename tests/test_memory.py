@@ -45,6 +45,33 @@ def test_held_memory_goes_down_again_and_the_peak_does_not():
     assert 99 < peak < 140
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc alone can")
+def test_what_was_freed_is_given_back():
+    code = (
+        "from grainless.memory import give_back, held_memory\n"
+        "before = held_memory()\n"
+        "values = [bytes(50_000) for _ in range(2000)]\n"
+        # One in the middle stays, so that the heap cannot just shrink.
+        "del values[:1900], values[:-1]\n"
+        "kept = held_memory() - before\n"
+        "give_back()\n"
+        "print(kept, held_memory() - before)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    kept, left = (int(number) / 2**20 for number in said.split())
+    assert kept > 80
+    assert left < 10
+
+
+def test_systems_that_can_give_nothing_back(monkeypatch):
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _name: SimpleNamespace())
+    memory._trimmer.cache_clear()
+    memory.give_back()
+    monkeypatch.setattr(memory, "sys", SimpleNamespace(platform="win32"))
+    memory.give_back()
+    memory._trimmer.cache_clear()
+
+
 def test_systems_that_do_not_tell(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "_STATUS", tmp_path / "none")
     monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "none")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -60,6 +61,17 @@ def test_any_damage_gives_a_block_or_none(data):
         block[data.draw(st.integers(0, len(block) - 1))] = data.draw(st.integers(0, 255))
     tidy = exif.tidy_exif(bytes(block), turned=True)
     assert tidy.exif is None or exif.tidy_exif(tidy.exif).exif == tidy.exif
+
+
+def test_a_tag_that_points_far_outside_takes_no_memory():
+    block = bytearray(exif_block(orientation=6))
+    at = block.index(struct.pack("<HHL", 274, 3, 1))
+    struct.pack_into("<LL", block, at + 4, 3, 0x7FFFFFF0)  # three values, which lie two gigabytes further on
+    tracemalloc.start()
+    assert exif.tidy_exif(bytes(block)).exif is None
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 def test_a_thumbnail_said_to_lie_on_the_header():

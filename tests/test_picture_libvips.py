@@ -34,6 +34,20 @@ def test_cache_is_switched_off(tmp_path):
     np.testing.assert_array_equal(pyvips.Image.new_from_file(str(path)).numpy(), second)
 
 
+def test_many_cores_do_not_take_memory():
+    try:
+        pyvips.concurrency_set(64)
+        libvips.vips.cache_clear()
+        libvips.vips()
+        assert pyvips.concurrency_get() == 2
+        pyvips.concurrency_set(1)
+        libvips.vips.cache_clear()
+        libvips.vips()
+        assert pyvips.concurrency_get() == 1
+    finally:
+        pyvips.concurrency_set(2)
+
+
 def test_overwritten_files_are_read_anew_even_with_a_cache(tmp_path):
     path = tmp_path / "a.png"
     pyvips.cache_set_max(100)

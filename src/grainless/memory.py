@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from grainless.errors import InputError
@@ -55,6 +58,27 @@ def free_memory() -> int | None:
     if limit is None or used is None:
         return free
     return min(free, max(limit - used, 0))
+
+
+def give_back() -> None:
+    """Give the system back what was freed but is kept for later, where the C library (glibc) can do so.
+
+    Else what one step has used is added to what the next one does.
+    """
+    if sys.platform != "linux":
+        return
+    trim = _trimmer()
+    if trim is not None:
+        trim(0)
+
+
+@functools.cache
+def _trimmer() -> Callable[[int], int] | None:
+    try:
+        trim: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):
+        return None
+    return trim
 
 
 def parse_size(text: str) -> int:

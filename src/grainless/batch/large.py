@@ -12,7 +12,7 @@ from grainless.denoiser import Denoiser
 from grainless.diagnosis import spans
 from grainless.errors import PictureError
 from grainless.inference import Network
-from grainless.memory import free_memory, megabytes
+from grainless.memory import free_memory, give_back, megabytes
 from grainless.picture import (
     AnyPicture,
     Picture,
@@ -82,7 +82,9 @@ def read_large(source: Path, target: Path, facts: PictureFacts, *, limit: Limit 
     fill = _FILL_BYTES * facts.width * facts.height if facts.channels in {2, 4} else 0
     # The values before, the values after, and the file that is written of these.
     check_disk(target, 3 * facts.nbytes + fill)
-    return Large(store_picture(source, target.parent), tile)
+    stored = store_picture(source, target.parent)
+    give_back()
+    return Large(stored, tile)
 
 
 def _fitting_tile(source: Path, target: Path, facts: PictureFacts, limit: Limit) -> int:

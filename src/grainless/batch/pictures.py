@@ -19,6 +19,7 @@ from grainless.blend import Blend
 from grainless.denoiser import Denoiser
 from grainless.diagnosis import ADVISED, diagnose_picture
 from grainless.errors import BrokenAnswerError, ModelError, PictureError
+from grainless.memory import give_back
 from grainless.model_file import find_model
 from grainless.noise import corrupt, parse_noise, seed_for
 from grainless.picture import EXTENSIONS, AnyPicture, Picture, StoredPicture, look_at, losses, read_picture
@@ -189,8 +190,12 @@ class Denoising(_PictureWork):
             if not self.removal.guard:
                 raise
             return self._unchanged(picture, job, f"{KEPT}: {error}")
+        if on_disk:
+            give_back()
         part: dict[str, Any] = {"crop": self.crop, "linear": self.linear}
         reason = self.removal.why_worse(picture, clean, mask=blend.mask, **part)
+        if on_disk:
+            give_back()
         result = self._unchanged(picture, job, f"{KEPT}: {reason}") if reason else clean
         return Shown(result, removed_picture(picture, clean, **part)) if self.removal.show else result
 

@@ -83,15 +83,13 @@ def _blank_thumbnail(stream: io.BytesIO, layout: tags.Layout, directory: tags.Di
         else:
             stream.seek(at[0])
             stream.write(b"\0" * size[0])
-    stream.seek(directory.link)
-    stream.write(b"\0" * layout.room)
+    tags.overwrite(stream, directory.link, b"\0" * layout.room)
 
 
 def _set_upright(stream: BinaryIO, layout: tags.Layout, directory: tags.Directory, *, turned: bool) -> None:
     orientation = directory.entries.get(_ORIENTATION)
     if orientation is not None and orientation.kind == 3:
-        stream.seek(orientation.position)
-        stream.write(struct.pack(layout.order + "H", 1))
+        tags.overwrite(stream, orientation.position, struct.pack(layout.order + "H", 1))
     pointer = tags.integers(stream, layout, directory.entries.get(tags.EXIF))
     if not turned or not pointer:
         return
@@ -99,8 +97,7 @@ def _set_upright(stream: BinaryIO, layout: tags.Layout, directory: tags.Director
     if _WIDTH in entries and _HEIGHT in entries and entries[_WIDTH].kind == entries[_HEIGHT].kind:
         width, height = (tags.raw_value(stream, entries[tag]) for tag in (_WIDTH, _HEIGHT))
         for tag, raw in ((_WIDTH, height), (_HEIGHT, width)):
-            stream.seek(entries[tag].position)
-            stream.write(raw)
+            tags.overwrite(stream, entries[tag].position, raw)
 
 
 def with_density(block: bytes, dpi: tuple[float, float]) -> bytes:
@@ -112,12 +109,11 @@ def with_density(block: bytes, dpi: tuple[float, float]) -> bytes:
         if _density(stream, layout, directory) is None:
             return block
         for tag, value in ((_DENSITY_X, dpi[0]), (_DENSITY_Y, dpi[1])):
-            stream.seek(directory.entries[tag].position)
-            stream.write(struct.pack(layout.order + "LL", round(value * 1000), 1000))
+            raw = struct.pack(layout.order + "LL", round(value * 1000), 1000)
+            tags.overwrite(stream, directory.entries[tag].position, raw)
         unit = directory.entries.get(_DENSITY_UNIT)
         if unit is not None:
-            stream.seek(unit.position)
-            stream.write(struct.pack(layout.order + "H", 2))
+            tags.overwrite(stream, unit.position, struct.pack(layout.order + "H", 2))
     except tags.BrokenTagsError:
         return block
     return stream.getvalue()

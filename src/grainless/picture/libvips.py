@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LONGEST_REASON = 160
+_THREADS = 2
 
 
 @functools.cache
@@ -31,6 +32,8 @@ def vips() -> Any:
         ) from error
     # Else a file that was overwritten is answered with its old pixels.
     pyvips.cache_set_max(0)
+    # Decoders and encoders go from row to row: more threads take memory and save no time.
+    pyvips.concurrency_set(min(pyvips.concurrency_get(), _THREADS))
     return pyvips
 
 

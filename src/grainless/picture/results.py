@@ -32,7 +32,7 @@ _STRIP_ROWS = 8
 _BLOCK_BYTES = 2**20
 _ENCODER = 40 * 2**20
 """Bytes that an encoder takes for itself, and per row of values that it goes on with: both were measured."""
-_ENCODER_ROWS = 1200
+_ENCODER_ROWS = 1600
 _WHOLE_BYTES = {"webp": 15, "avif": 17, "bmp": 3}
 """Bytes per byte of values that encoders take which hold the whole picture; measured with 8-bit RGB."""
 

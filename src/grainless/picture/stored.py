@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _DECODER = 40 * 2**20
 """Bytes that a decoder takes for itself, and per row of values that it goes on with: both were measured."""
-_DECODER_ROWS = 1200
+_DECODER_ROWS = 1600
 _HELD_ROWS = 3
 """So often a decoder of TIFF has the rows of a tile or of a strip in memory."""
 _WHOLE_BYTES = {"png": 1.1, "jpeg": 2.2, "webp": 4.7, "avif": 9.5, "bmp": 4.0}

@@ -7,6 +7,7 @@ Structure: TIFF 6.0 (Adobe, 1992), section 2; the 64-bit variant is BigTIFF.
 from __future__ import annotations
 
 import contextlib
+import io
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
@@ -180,6 +181,15 @@ def raw_value(stream: BinaryIO, entry: Entry) -> bytes:
     if len(data) < entry.size:
         raise BrokenTagsError("the tags are cut off")
     return data
+
+
+def overwrite(stream: BinaryIO, position: int, raw: bytes) -> None:
+    """Put bytes in the place of others; raise BrokenTagsError where none are, as writing would make them all."""
+    end = stream.seek(0, io.SEEK_END)
+    if position + len(raw) > end:
+        raise BrokenTagsError("a tag points outside the tags")
+    stream.seek(position)
+    stream.write(raw)
 
 
 def integers(stream: BinaryIO, layout: Layout, entry: Entry | None) -> tuple[int, ...]:
