@@ -70,7 +70,10 @@ SMALL = (
 )  # fmt: skip
 """What is changed in recipes so that training ends soon, on a busy machine too."""
 
-BEFORE = {"README.md": "import numpy as np\npixels = np.zeros((64, 64, 3), np.uint8)\n"}
+BEFORE = {
+    "README.md": "import numpy as np\npixels = np.zeros((64, 64, 3), np.uint8)\n",
+    "docs/guard.md": "import numpy as np\nbefore = after = np.full((64, 64, 3), 99, np.uint8)\n",
+}
 """What the Python of a page takes as given."""
 
 BACKGROUND = re.compile(r"(\w+=\S+ )*(grainless serve|dask scheduler|dask worker)\b")
