@@ -29,7 +29,7 @@ TRAINING = ("torch", "lightning", "skimage")
 """What pages need that train and evaluate."""
 
 PAGES: dict[str, tuple[str, ...]] = {
-    "README.md": TRAINING,
+    "README.md": (*TRAINING, "distributed"),
     "docs/scans.md": (),
     "docs/salt-and-pepper.md": ("skimage", "matplotlib"),
     "docs/own-training.md": TRAINING,
@@ -112,6 +112,10 @@ class Stage:
     def shell(self, command: str) -> None:
         """Run a command as it stands in a page, and see that it ends well and leaves what it names."""
         line = self._adapted(command)
+        if "--dask" in line and not self._background:
+            # A page that shows it among other ways has no cluster of its own.
+            self.shell("dask scheduler")
+            self.shell(f"dask worker 127.0.0.1:{self.port} --nthreads 1")
         if BACKGROUND.match(line):
             self._start(line)
             return
