@@ -29,7 +29,7 @@ TRAINING = ("torch", "lightning", "skimage")
 """What pages need that train and evaluate."""
 
 PAGES: dict[str, tuple[str, ...]] = {
-    "README.md": TRAINING,
+    "README.md": (*TRAINING, "distributed"),
     "docs/scans.md": (),
     "docs/salt-and-pepper.md": ("skimage", "matplotlib"),
     "docs/own-training.md": TRAINING,
@@ -70,7 +70,10 @@ SMALL = (
 )  # fmt: skip
 """What is changed in recipes so that training ends soon, on a busy machine too."""
 
-BEFORE = {"README.md": "import numpy as np\npixels = np.zeros((64, 64, 3), np.uint8)\n"}
+BEFORE = {
+    "README.md": "import numpy as np\npixels = np.zeros((64, 64, 3), np.uint8)\n",
+    "docs/guard.md": "import numpy as np\nbefore = after = np.full((64, 64, 3), 99, np.uint8)\n",
+}
 """What the Python of a page takes as given."""
 
 BACKGROUND = re.compile(r"(\w+=\S+ )*(grainless serve|dask scheduler|dask worker)\b")
@@ -109,6 +112,10 @@ class Stage:
     def shell(self, command: str) -> None:
         """Run a command as it stands in a page, and see that it ends well and leaves what it names."""
         line = self._adapted(command)
+        if "--dask" in line and not self._background:
+            # A page that shows it among other ways has no cluster of its own.
+            self.shell("dask scheduler")
+            self.shell(f"dask worker 127.0.0.1:{self.port} --nthreads 1")
         if BACKGROUND.match(line):
             self._start(line)
             return
@@ -261,7 +268,7 @@ def all_pages() -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(sys.platform == "win32", reason="the pages' commands are those of a POSIX shell")
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page(page: str, tmp_path: Path) -> None:

@@ -527,6 +527,7 @@ def test_resume_before_the_first_checkpoint_starts_at_step_0(data, finished, tmp
     run = copy_of_run(finished[0], tmp_path / "run", 1)
     for name in ("last.ckpt", "best.ckpt"):
         (run / name).unlink(missing_ok=True)
+    caplog.set_level(logging.INFO, logger="grainless")
     tiny_runs.train(data, run, resume=True)
     expected, got = (tiny_runs.checkpoint(folder / "last.ckpt") for folder in (finished[0], run))
     assert tiny_runs.weight_difference(expected, got) <= 1e-6

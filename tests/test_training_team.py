@@ -147,7 +147,7 @@ def train_on_two(tells, *arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(
     not torch.distributed.is_available(), reason="this torch cannot train on several machines"
 )
