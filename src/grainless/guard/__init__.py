@@ -8,6 +8,6 @@ A `Guard` takes a picture part by part, so that none needs to be in memory whole
 is told and how often it is right.
 """
 
-from grainless.guard.verdict import Guard, Thresholds, Verdict, compare, decibels, judge, thresholds
+from grainless.guard.verdict import LEAST, Guard, Thresholds, Verdict, compare, decibels, judge, thresholds
 
-__all__ = ["Guard", "Thresholds", "Verdict", "compare", "decibels", "judge", "thresholds"]
+__all__ = ["LEAST", "Guard", "Thresholds", "Verdict", "compare", "decibels", "judge", "thresholds"]
