@@ -9,6 +9,6 @@ is told and how often it is right.
 """
 
 from grainless.guard.tally import SIDE
-from grainless.guard.verdict import Guard, Thresholds, Verdict, compare, decibels, judge, thresholds
+from grainless.guard.verdict import LEAST, Guard, Thresholds, Verdict, compare, decibels, judge, thresholds
 
-__all__ = ["SIDE", "Guard", "Thresholds", "Verdict", "compare", "decibels", "judge", "thresholds"]
+__all__ = ["LEAST", "SIDE", "Guard", "Thresholds", "Verdict", "compare", "decibels", "judge", "thresholds"]

@@ -25,7 +25,7 @@ _THRESHOLDS = Path(__file__).parent / "thresholds.json"
 _STRIP = 16 * SIDE
 """Rows that are looked at at a time, whole blocks of the tally."""
 _MOST_DECIBELS = 40.0
-_LEAST = 0.25
+LEAST = 0.25
 """Root mean square, in levels, of a change that is too small to do harm."""
 
 
@@ -159,7 +159,7 @@ def compare(
 
 def judge(evidence: Evidence, limits: Thresholds) -> str:
     """Say why a result is worse; nothing if it is not."""
-    if evidence.removed < _LEAST:
+    if evidence.removed < LEAST:
         return ""
     allowed = limits.shift + limits.shift_noise * evidence.noise
     if max(abs(value) for value in evidence.shift) > allowed:
