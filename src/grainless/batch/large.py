@@ -77,8 +77,9 @@ def read_large(
 ) -> Large:
     """Decode a picture into a scratch file beside its result, whose folder must be there.
 
-    Two more of its size will be needed, its result and the file of that, and so many `beside`. With a `limit` the tiles are chosen so that it is kept. Raises DiskFullError before anything is decoded,
-    PictureError for a file or a format that would break the limit, and InputError for one that is too small.
+    Two more of its size will be needed, its result and the file of that, and so many `beside`. With a `limit`
+    the tiles are chosen so that it is kept. Raises DiskFullError before anything is decoded, PictureError for
+    a file or a format that would break the limit, and InputError for one that is too small.
     """
     tile = None if limit is None else _fitting_tile(source, target, facts, limit)
     fill = _FILL_BYTES * facts.width * facts.height if facts.channels in {2, 4} else 0
