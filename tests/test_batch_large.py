@@ -194,7 +194,10 @@ def test_a_full_disk_is_found_before_anything_is_decoded(tmp_path, monkeypatch, 
     monkeypatch.setattr(large, "check_disk", check)
     with pytest.raises(DiskFullError):
         clean(source, tmp_path / "out.png", Denoising(model=model, max_memory=GB))
-    assert asked == [3 * 40_000 + 6 * 10_000]
+    assert asked == [3 * 40_000 + 8 * 10_000]
+    with pytest.raises(DiskFullError):
+        clean(source, tmp_path / "out.png", Denoising(model=model, max_memory=GB, removal=Removal(show=True)))
+    assert asked[1:] == [5 * 40_000 + 8 * 10_000]
     assert files_of(tmp_path) == ["in.png"]
 
 

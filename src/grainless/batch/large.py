@@ -32,7 +32,7 @@ SHARE = 1 / 8
 It would be in memory twice, and what decodes and encodes it comes on top.
 """
 _WHOLE_ENCODERS = frozenset({"webp", "avif", "bmp"})
-_FILL_BYTES = 6
+_FILL_BYTES = 8
 """Bytes per pixel, at most, that the fill under transparent pixels takes on the disk."""
 
 
@@ -72,16 +72,18 @@ class Limit:
     mask: Path | None = None
 
 
-def read_large(source: Path, target: Path, facts: PictureFacts, *, limit: Limit | None = None) -> Large:
+def read_large(
+    source: Path, target: Path, facts: PictureFacts, *, limit: Limit | None = None, beside: int = 0
+) -> Large:
     """Decode a picture into a scratch file beside its result, whose folder must be there.
 
-    With a `limit` the tiles are chosen so that it is kept. Raises DiskFullError before anything is decoded,
-    PictureError for a file or a format that would break the limit, and InputError for one that is too small.
+    Two more of its size will be needed, its result and the file of that, and so many `beside`. With a `limit`
+    the tiles are chosen so that it is kept. Raises DiskFullError before anything is decoded, PictureError for
+    a file or a format that would break the limit, and InputError for one that is too small.
     """
     tile = None if limit is None else _fitting_tile(source, target, facts, limit)
     fill = _FILL_BYTES * facts.width * facts.height if facts.channels in {2, 4} else 0
-    # The values before, the values after, and the file that is written of these.
-    check_disk(target, 3 * facts.nbytes + fill)
+    check_disk(target, (3 + beside) * facts.nbytes + fill)
     stored = store_picture(source, target.parent)
     give_back()
     return Large(stored, tile)

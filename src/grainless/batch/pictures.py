@@ -145,7 +145,8 @@ class Denoising(_PictureWork):
         limit = None
         if self.max_memory is not None:
             limit = Limit(self.max_memory, self._denoiser(), self.removal.mask)
-        return read_large(job.source, job.target, facts, limit=limit)
+        beside = (self.removal.mask is not None) + 2 * self.removal.show
+        return read_large(job.source, job.target, facts, limit=limit, beside=beside)
 
     def size(self, value: Any) -> tuple[int, int]:
         """Return pixels and bytes of a picture, or of what `compute` made of it."""
