@@ -184,7 +184,7 @@ def raw_value(stream: BinaryIO, entry: Entry) -> bytes:
 
 
 def overwrite(stream: BinaryIO, position: int, raw: bytes) -> None:
-    """Put bytes in the place of others; raise BrokenTagsError where none are, as writing would make them all."""
+    """Put bytes in the place of others; raise BrokenTagsError where none are, which writing would make."""
     end = stream.seek(0, io.SEEK_END)
     if position + len(raw) > end:
         raise BrokenTagsError("a tag points outside the tags")
