@@ -52,7 +52,8 @@ lint: $(VENV)/.dev
 
 # The variable stops an advertisement of the theme's; pages and links are checked all the same.
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	# Not --quiet: with it warnings are not counted, and --strict never fails.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
