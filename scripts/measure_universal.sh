@@ -57,6 +57,8 @@ if [ "$part" = page ] || [ "$part" = all ]; then
     sed -n 1p "$results/real-files.md"
     printf '\n## What it has to reach\n\nMade by `scripts/measure_universal.sh`; yardsticks are quoted in `scripts/universal_bars.py`.\n\n'
     python "$here/universal_bars.py" "$results"
+    printf '\n"no" says how much is missing to what was asked for, not that a model does harm. Compare the tables below: where\n'
+    printf 'a model is no better than the noisy picture or than a filter, they show it.\n'
     printf '\n## Quality against training\n\nWhat the shipped weights had learnt after so many pixels; hardware, hours and the command that goes on with more\n'
     printf 'compute: [universal-training.md](universal-training.md).\n\n![validation PSNR over the pixels seen](universal-training.png)\n'
     if [ -s "$results/extras.json" ]; then

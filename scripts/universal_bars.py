@@ -210,6 +210,8 @@ def show(value: float | None) -> str:
 
 def main() -> None:
     """Print the table for each model that was measured."""
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
     results = Results.open(Path(sys.argv[1]))
     if sys.argv[2:] == ["memory"]:
         print("| model | seconds | peak memory in MB | 16 bits: times faster than 32 in OpenVINO |")

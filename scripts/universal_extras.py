@@ -38,6 +38,8 @@ PRECISION, PATIENCE = "precision", 180.0
 
 def main() -> None:
     """Measure each model that is there."""
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
     if sys.argv[1] == PRECISION:
         print(json.dumps(precision(sys.argv[2])))
         return
@@ -107,7 +109,7 @@ def through_the_command(name: str) -> dict[str, float]:
         seconds = time.perf_counter() - began
     if running.returncode:
         sys.exit(f"{name}: exit code {running.returncode}")
-    return {"seconds": round(seconds, 2), "megabytes": round(used.ru_maxrss / 1000)}
+    return {"seconds": round(seconds, 2), "megabytes": round(used.ru_maxrss * 1024 / 1e6)}
 
 
 def seconds_of(denoiser: Denoiser, noisy: NDArray[np.uint8]) -> float:
@@ -123,7 +125,7 @@ def precision_in_time(name: str) -> dict[str, float | None]:
     try:
         told = subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE).stdout
     except subprocess.TimeoutExpired:
-        return {"over_default": 0.0, "over_openvino": None, "loss": None}
+        return {"over_default": None, "over_openvino": None, "loss": None}
     result: dict[str, float | None] = json.loads(told)
     return result
 

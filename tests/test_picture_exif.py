@@ -63,15 +63,20 @@ def test_any_damage_gives_a_block_or_none(data):
     assert tidy.exif is None or exif.tidy_exif(tidy.exif).exif == tidy.exif
 
 
-def test_a_tag_that_points_far_outside_takes_no_memory():
-    block = bytearray(exif_block(orientation=6))
-    at = block.index(struct.pack("<HHL", 274, 3, 1))
-    struct.pack_into("<LL", block, at + 4, 3, 0x7FFFFFF0)  # three values, which lie two gigabytes further on
-    tracemalloc.start()
-    assert exif.tidy_exif(bytes(block)).exif is None
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 1_000_000
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_tag_that_points_far_outside_takes_no_memory(turned):
+    for tag in (274, 0xA002, 0xA003):
+        block = bytearray(exif_block(orientation=6))
+        (at,) = (found for kind in (3, 4) if (found := block.find(struct.pack("<HHL", tag, kind, 1))) > 0)
+        struct.pack_into(
+            "<LL", block, at + 4, 3, 0x7FFFFFF0
+        )  # three values, which lie two gigabytes further on
+        tracemalloc.start()
+        tidy = exif.tidy_exif(bytes(block), turned=turned).exif
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 1_000_000
+        assert tidy is None or len(tidy) == len(block)
 
 
 def test_a_thumbnail_said_to_lie_on_the_header():

@@ -175,7 +175,9 @@ def table_cells(text):
     """Return the tables of the page as (data set, noise, method) -> numbers."""
     cells, methods, name = {}, [], ""
     for line in text.splitlines():
-        if line.startswith("### "):
+        if line.startswith("## "):
+            methods = []  # other tables follow, of other things
+        elif line.startswith("### "):
             name = line.removeprefix("### ").split(",")[0]
         elif line.startswith("| noise |"):
             methods = [word.strip() for word in line.strip("|").split("|")][1:]

@@ -88,13 +88,15 @@ def _blank_thumbnail(stream: io.BytesIO, layout: tags.Layout, directory: tags.Di
 
 def _set_upright(stream: BinaryIO, layout: tags.Layout, directory: tags.Directory, *, turned: bool) -> None:
     orientation = directory.entries.get(_ORIENTATION)
-    if orientation is not None and orientation.kind == 3:
+    if orientation is not None and (orientation.kind, orientation.count) == (3, 1):
         tags.overwrite(stream, orientation.position, struct.pack(layout.order + "H", 1))
     pointer = tags.integers(stream, layout, directory.entries.get(tags.EXIF))
     if not turned or not pointer:
         return
     entries = tags.read_directory(stream, layout, pointer[0]).entries
-    if _WIDTH in entries and _HEIGHT in entries and entries[_WIDTH].kind == entries[_HEIGHT].kind:
+    forms = {(entries[tag].kind, entries[tag].count) for tag in (_WIDTH, _HEIGHT) if tag in entries}
+    # Others are damaged: writing them would fall upon what lies behind.
+    if {_WIDTH, _HEIGHT} <= set(entries) and len(forms) == 1 and forms <= {(3, 1), (4, 1)}:
         width, height = (tags.raw_value(stream, entries[tag]) for tag in (_WIDTH, _HEIGHT))
         for tag, raw in ((_WIDTH, height), (_HEIGHT, width)):
             tags.overwrite(stream, entries[tag].position, raw)
@@ -112,7 +114,7 @@ def with_density(block: bytes, dpi: tuple[float, float]) -> bytes:
             raw = struct.pack(layout.order + "LL", round(value * 1000), 1000)
             tags.overwrite(stream, directory.entries[tag].position, raw)
         unit = directory.entries.get(_DENSITY_UNIT)
-        if unit is not None:
+        if unit is not None and (unit.kind, unit.count) == (3, 1):
             tags.overwrite(stream, unit.position, struct.pack(layout.order + "H", 2))
     except tags.BrokenTagsError:
         return block
