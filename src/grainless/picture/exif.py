@@ -46,18 +46,25 @@ def tidy_exif(block: bytes | None, *, turned: bool = False) -> TidyExif:
         return TidyExif(None)
     while block.startswith(_MARK):
         block = block[len(_MARK) :]
-    stream = io.BytesIO(block)
     try:
-        layout, first = tags.read_layout(stream)
-        directory = tags.read_directory(stream, layout, first)
-        dpi = _density(stream, layout, directory)
-        _blank_thumbnail(stream, layout, directory)
-        _set_upright(stream, layout, directory, turned=turned)
-        # In a damaged block the thumbnail or a tag may lie upon the structure itself.
-        tags.read_directory(stream, *tags.read_layout(stream))
+        tidy, dpi = _tidied(block, turned=turned)
+        # In a damaged block the thumbnail or a tag may lie upon the structure itself: then another look at
+        # what came out finds something else.
+        again, _ = _tidied(tidy, turned=False)
     except tags.BrokenTagsError:
         return TidyExif(None)
-    return TidyExif(stream.getvalue(), dpi)
+    return TidyExif(tidy, dpi) if again == tidy else TidyExif(None)
+
+
+def _tidied(block: bytes, *, turned: bool) -> tuple[bytes, tuple[float, float] | None]:
+    """Return a block set upright, without its thumbnail, and its density; raise BrokenTagsError."""
+    stream = io.BytesIO(block)
+    layout, first = tags.read_layout(stream)
+    directory = tags.read_directory(stream, layout, first)
+    dpi = _density(stream, layout, directory)
+    _blank_thumbnail(stream, layout, directory)
+    _set_upright(stream, layout, directory, turned=turned)
+    return stream.getvalue(), dpi
 
 
 def _density(stream: BinaryIO, layout: tags.Layout, directory: tags.Directory) -> tuple[float, float] | None:
