@@ -28,7 +28,7 @@ TRAINING = ("torch", "lightning", "skimage")
 """What pages need that train and evaluate."""
 
 PAGES: dict[str, tuple[str, ...]] = {
-    "README.md": (*TRAINING, "distributed"),
+    "README.md": (*TRAINING, "distributed", "fastapi", "uvicorn", "gradio"),
     "docs/scans.md": (),
     "docs/salt-and-pepper.md": ("skimage", "matplotlib"),
     "docs/own-training.md": TRAINING,
