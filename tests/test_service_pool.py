@@ -164,6 +164,21 @@ def test_a_place_stays_taken_while_its_thread_does_not_heed() -> None:
     asyncio.run(run())
 
 
+def test_a_thread_that_outlives_its_event_loop_lets_go() -> None:
+    pool, release = Pool(ServiceSettings(workers=1, queue=0, max_seconds=0.05)), threading.Event()
+
+    async def run() -> Path:
+        with pytest.raises(TimeLimitError), pool.place() as place:
+            await place.run(lambda _: release.wait(10), gone=never())
+        return place.folder
+
+    folder = asyncio.run(run())
+    assert (pool.taken, pool.working, folder.exists()) == (1, 1, True)
+    release.set()
+    pool.executor.shutdown()
+    assert (pool.taken, pool.working, folder.exists()) == (0, 0, False)
+
+
 def test_the_time_begins_with_the_work_and_not_with_the_waiting() -> None:
     async def run() -> list[int]:
         pool = Pool(ServiceSettings(workers=1, queue=9, max_seconds=0.5))

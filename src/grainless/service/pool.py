@@ -1,8 +1,8 @@
 """The bounded pool: so many pictures are worked on, so many more may be on their way, the rest is refused.
 
 A picture has its place from before its first byte is taken in until its answer is sent, and until the thread
-that works on it has let go. So the number of places bounds memory, disk and threads alike. All of the
-counting happens on the event loop; only the work itself runs in threads.
+that works on it has let go. So the number of places bounds memory, disk and threads alike. Threads let go by
+themselves, under a lock: the event loop of a request may have ended before its thread does.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Pool:
         self.working = 0
         """Threads at work."""
         self.max_seconds = settings.max_seconds
+        self.counting = threading.Lock()
         self._workers = settings.workers
         self.open()
 
@@ -89,18 +90,23 @@ class Place:
             self.folder = Path(tempfile.mkdtemp(prefix="grainless-"))
         except OSError as error:
             raise NoSpaceError("The service cannot store a file", remedy="Try again later") from error
-        pool.taken += 1
+        with pool.counting:
+            pool.taken += 1
 
     def stay(self) -> None:
         """Hold the place once more: for a thread, or for an answer that is sent later."""
-        self._holders += 1
+        with self._pool.counting:
+            self._holders += 1
 
     def leave(self) -> None:
         """Let go; the last one takes the folder with it and frees the place."""
-        self._holders -= 1
-        if self._holders == 0:
+        with self._pool.counting:
+            self._holders -= 1
+            last = self._holders == 0
+        if last:
             shutil.rmtree(self.folder, ignore_errors=True)
-            self._pool.taken -= 1
+            with self._pool.counting:
+                self._pool.taken -= 1
 
     async def run(self, work: Callable[[Check], _Result], *, gone: Awaitable[Exception]) -> _Result:
         """Return what `work` returns, which runs in a thread when one is free.
@@ -113,7 +119,7 @@ class Place:
         task = _Task(self._pool, loop)
         self.stay()
         future = self._pool.executor.submit(task.run, work)
-        future.add_done_callback(lambda _: _tell(loop, self.leave))
+        future.add_done_callback(lambda _: self.leave())
         answer: asyncio.Future[_Result] = asyncio.wrap_future(future)
         reasons = [asyncio.ensure_future(task.overdue()), asyncio.ensure_future(gone)]
         try:
@@ -127,12 +133,6 @@ class Place:
             answer.cancel()
             for reason in reasons:
                 reason.cancel()
-
-
-def _tell(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-    """Have the event loop make a call, unless it has ended before its threads, as at a second Ctrl-C."""
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(call)
 
 
 class _CancelledError(Exception):
@@ -150,7 +150,10 @@ class _Task:
 
     def run(self, work: Callable[[Check], _Result]) -> _Result:
         """Do the work; called in the thread."""
-        _tell(self._loop, self._begin)
+        # The loop may have ended before its threads, as at a second Ctrl-C.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._begun.set)
+        self._count(1)
         end = time.monotonic() + self._limit
 
         def check() -> None:
@@ -163,7 +166,7 @@ class _Task:
             check()
             return work(check)
         finally:
-            _tell(self._loop, self._end)
+            self._count(-1)
 
     async def overdue(self) -> Exception:
         """Return the refusal when the time is over."""
@@ -178,9 +181,6 @@ class _Task:
             remedy="Send a smaller picture, or name a smaller model such as fast",
         )
 
-    def _begin(self) -> None:
-        self._begun.set()
-        self._pool.working += 1
-
-    def _end(self) -> None:
-        self._pool.working -= 1
+    def _count(self, change: int) -> None:
+        with self._pool.counting:
+            self._pool.working += change
