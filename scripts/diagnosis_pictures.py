@@ -17,8 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import grainless
+from grainless.metrics import to_gray
 from grainless.picture import read_picture
 
+SIDE = 384
+"""Pictures are cropped to this side, so that one takes little time."""
 LIST = Path(__file__).with_suffix(".sha256")
 KIND_OF = {
     "clean": "clean",
@@ -87,6 +90,16 @@ def sharpened(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     rows, columns = values.shape[:2]
     mean = sum(padded[down : down + rows, right : right + columns] for down in range(3) for right in range(3))
     return np.rint(np.clip(values + 0.5 * (values - mean / 9), 0, 255)).astype(np.uint8)
+
+
+def draw_patch(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Draw a patch `(H, W, C)` on the grid of JPEG's blocks, at full or half size, some sharpened or gray."""
+    clean = halved(pixels) if rng.random() < 0.5 else pixels
+    clean = sharpened(clean) if rng.random() < 0.3 else clean
+    clean = to_gray(clean) if rng.random() < 0.1 else clean
+    clean = clean[..., None] if clean.ndim == 2 else clean
+    top, left = (int(rng.integers(0, max(1, side - SIDE + 1))) // 8 * 8 for side in clean.shape[:2])
+    return clean[top : top + SIDE, left : left + SIDE]
 
 
 def main() -> None:

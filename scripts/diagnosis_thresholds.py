@@ -17,17 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from diagnosis_pictures import halved, kind_of, listed, read_8bit, sharpened
+from diagnosis_pictures import draw_patch, kind_of, listed, read_8bit
 from numpy.typing import NDArray
 
 import grainless
 from grainless.diagnosis.decision import FEWEST, IMPULSE_FEATURES, KINDS, SMOOTH, impulse_features
 from grainless.diagnosis.evidence import FEATURES, gather
-from grainless.metrics import to_gray
 from grainless.noise import corrupt
 
-SIDE = 384
-"""Pictures are cropped to this side, so that one takes little time."""
 PENALTY = 1.0
 OUT = Path(grainless.__file__).parent / "diagnosis" / "weights.json"
 
@@ -74,12 +71,9 @@ def measure(path: Path, noises: int, seed: int) -> list[dict[str, Any]]:
     pixels = read_8bit(path)
     rows = []
     for _ in range(noises):
-        clean = halved(pixels) if rng.random() < 0.5 else pixels
-        clean = sharpened(clean) if rng.random() < 0.3 else clean
-        clean = to_gray(clean) if rng.random() < 0.1 else clean
-        top, left = (int(rng.integers(0, max(1, side - SIDE + 1))) // 8 * 8 for side in clean.shape[:2])
+        clean = draw_patch(pixels, rng)
         noise = draw_noise(rng)
-        noisy = corrupt(clean[top : top + SIDE, left : left + SIDE], noise, rng=rng)
+        noisy = corrupt(clean, noise, rng=rng)
         rows.append({"picture": path.name, "noise": noise, **asdict(gather(noisy))})
     return rows
 

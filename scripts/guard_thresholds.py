@@ -1,6 +1,6 @@
 """Set the thresholds by which the guard decides, on the pictures of diagnosis_pictures.sha256.
 
-    python scripts/guard_thresholds.py DATA [--noises 6] [--first N] [--evidence FILE]
+    python scripts/guard_thresholds.py DATA [--noises 24] [--first N] [--evidence FILE]
 
 Each picture gets that many noises, drawn at random, and each noisy picture one treatment, half of them those
 of the product itself and half of them models at fault (scripts/guard_cases.py). What is measured on them is
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from diagnosis_pictures import halved, listed, read_8bit, sharpened
+from diagnosis_pictures import draw_patch, listed, read_8bit
 from diagnosis_thresholds import draw_noise
 from guard_cases import HONEST, Treatments, evidence_of, keep_rows, look, read_rows, rise
 from numpy.typing import NDArray
@@ -30,22 +30,19 @@ from numpy.typing import NDArray
 import grainless
 from grainless.guard import LEAST, Thresholds, judge
 from grainless.guard.evidence import Evidence
-from grainless.metrics import to_gray
 from grainless.noise import corrupt
 
-SIDE = 384
-"""Pictures are cropped to this side, so that one takes little time."""
 OUT = Path(grainless.__file__).parent / "guard" / "thresholds.json"
 PLAIN = 0.5
 """Decibels: differences that are plain to see in numbers."""
 MOST_ALARMS = 0.015
 GRID = {
-    "gain": (-0.1, 0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3),
+    "gain": (-0.1, 0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5),
     "share": (0.5, 0.55, 0.6, 0.7, 0.8, 0.9, 1.0, 1.5),
-    "alike": (0.4, 0.5, 0.6, 0.7, 0.8),
-    "alike_gain": (0.2, 0.4, 0.6, 0.8),
-    "shift": (3.0, 4.0, 6.0),
-    "shift_noise": (0.1, 0.2, 0.4, 0.6),
+    "alike": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
+    "alike_gain": (0.2, 0.4, 0.6, 0.8, 0.9),
+    "shift": (3.0, 4.0, 6.0, 8.0),
+    "shift_noise": (0.1, 0.2, 0.4, 0.6, 0.8),
 }
 
 
@@ -80,12 +77,7 @@ def measure(path: Path, noises: int, seed: int) -> list[dict[str, Any]]:
     pixels = read_8bit(path)
     rows = []
     for _ in range(noises):
-        clean = halved(pixels) if rng.random() < 0.5 else pixels
-        clean = sharpened(clean) if rng.random() < 0.3 else clean
-        clean = to_gray(clean) if rng.random() < 0.1 else clean
-        clean = clean[..., None] if clean.ndim == 2 else clean
-        top, left = (int(rng.integers(0, max(1, side - SIDE + 1))) // 8 * 8 for side in clean.shape[:2])
-        clean = clean[top : top + SIDE, left : left + SIDE]
+        clean = draw_patch(pixels, rng)
         # Weak noise is where good and bad lie close together.
         noise = f"gaussian:{rng.uniform(1, 5):.1f}" if rng.random() < 0.15 else draw_noise(rng)
         noisy = corrupt(clean, noise, rng=rng)
@@ -157,7 +149,7 @@ def main() -> None:
     """Measure, choose and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--noises", type=int, default=6)
+    parser.add_argument("--noises", type=int, default=24)
     parser.add_argument("--first", type=int)
     parser.add_argument("--evidence", type=Path, default=Path("guard-evidence.jsonl"))
     options = parser.parse_args()
