@@ -123,7 +123,9 @@ with budget._Watch() as watch:
     del values
 print(watch.most - before, held_memory() - before)
 """
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     held, kept = map(int, told.stdout.split())
     assert 95 * 2**20 < held < 130 * 2**20
     assert kept < 20 * 2**20

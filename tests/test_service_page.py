@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from grainless import read_picture, write_picture
 from grainless.errors import MissingExtraError
@@ -349,6 +351,47 @@ def test_many_pictures_come_back_in_an_archive(visit: Visit, tmp_path: Path) -> 
         assert archive.namelist() == ["a-clean.png", "b-clean.png"]
     visit.check_fits()
     visit.check_silent()
+
+
+def large_pictures(folder: Path, count: int) -> list[Path]:
+    """Pictures that take seconds each."""
+    pixels = np.random.default_rng(5).integers(0, 256, (1200, 1200, 3), dtype=np.uint8)
+    paths = [folder / f"large{number}.png" for number in range(count)]
+    for path in paths:
+        Image.fromarray(pixels).save(path, compress_level=1)
+    return paths
+
+
+@pytest.mark.slow
+def test_many_pictures_are_stopped_by_a_click(visit: Visit, tmp_path: Path) -> None:
+    visit.tab("Folder")
+    visit.drop(*large_pictures(tmp_path, 12), on="drop-many")
+    visit.page.wait_for_selector("#drop-many .file-preview")
+    visit.page.click("#clean-all")
+    visit.page.wait_for_selector("text=/2 of 12: large1.png/")
+    assert not visit.page.is_visible("#clean-all")
+    visit.page.click("#stop-all")
+    visit.page.wait_for_selector("#download-many")
+    said = visit.page.inner_text("#folder-said")
+    assert re.search(r"\d+ pictures? cleaned, \d+ left when it stopped", said)
+    visit.page.wait_for_selector("#clean-all")
+    assert not visit.page.is_visible("#stop-all")
+    visit.check_silent()
+
+
+@pytest.mark.slow
+def test_who_closes_the_page_leaves_no_work_there(visit: Visit, tmp_path: Path) -> None:
+    visit.tab("Folder")
+    visit.drop(*large_pictures(tmp_path, 60), on="drop-many")
+    visit.page.wait_for_selector("#drop-many .file-preview")
+    visit.page.click("#clean-all")
+    visit.page.wait_for_selector("text=/1 of 60: large0.png/")
+    other = visit.page.context.browser.new_page()
+    visit.page.close()
+    # All sixty take minutes; one picture is cleaned at a time, whoever asks.
+    other.goto(visit.address)
+    other.click("#example-specks")
+    other.wait_for_selector("#download", timeout=40_000)
 
 
 @pytest.mark.slow

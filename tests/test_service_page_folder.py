@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from PIL import Image
 
 from grainless import Denoiser
+from grainless.batch.pictures import Denoising
 from grainless.errors import InputError, ModelError
 from grainless.service import ServiceSettings
 from grainless.service.page import folder as pages
@@ -45,12 +48,22 @@ def zipped(entries: dict[str, bytes]) -> bytes:
 
 
 def cleaned(
-    paths: list[Path], out: Path, *, settings: ServiceSettings = SETTINGS, model: str = "fast"
+    paths: list[Path],
+    out: Path,
+    *,
+    settings: ServiceSettings = SETTINGS,
+    model: str = "fast",
+    stop_at: str = "never",
 ) -> CleanedFolder:
+    """Clean, and press the button as soon as the progress names a picture."""
     out.mkdir()
-    return clean_folder(
-        paths, out, order=Order(model=model), settings=settings, progress=lambda _share, _text: None
-    )
+    stop = threading.Event()
+
+    def progress(_share: float, text: str) -> None:
+        if stop_at in text:
+            stop.set()
+
+    return clean_folder(paths, out, order=Order(model=model), settings=settings, progress=progress, stop=stop)
 
 
 def contents(result: CleanedFolder) -> dict[str, bytes]:
@@ -72,6 +85,43 @@ def test_one_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
     assert "it holds text" in result.failures[0].reason
     assert all(str(tmp_path) not in failure.reason for failure in result.failures)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["pictures-clean.zip"]
+
+
+def test_a_stop_hands_out_what_is_done(tmp_path: Path) -> None:
+    paths = dropped(tmp_path, {f"{name}.png": picture(seed) for seed, name in enumerate("abcdef")})
+    result = cleaned(paths, tmp_path / "out", stop_at=": d.png")
+    assert "a-clean.png" in contents(result)
+    assert "f-clean.png" not in contents(result)
+    assert result.done == len(contents(result))
+    assert (result.left, result.failures) == (6 - result.done, ())
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["pictures-clean.zip"]
+
+
+def test_a_stop_before_the_first_leaves_nothing(tmp_path: Path) -> None:
+    result = cleaned(dropped(tmp_path, {"a.png": picture(1)}), tmp_path / "out", stop_at=": a.png")
+    assert (result.archive, result.done, result.left) == (None, 0, 1)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_picture_that_takes_too_long_stops_no_other(tmp_path: Path, monkeypatch) -> None:
+    whole = Denoising.compute
+
+    def slow(self, value, job, tick):
+        if job.name == "b.png":
+            time.sleep(0.3)
+            tick(0.5)
+        return whole(self, value, job, tick)
+
+    monkeypatch.setattr(Denoising, "compute", slow)
+    settings = SETTINGS.model_copy(update={"max_seconds": 0.2})
+    paths = dropped(tmp_path, {f"{name}.png": picture(seed) for seed, name in enumerate("abc")})
+    # Else loading the model would count.
+    Denoiser.load("fast", threads=1)(noisy(24))
+    cleaned(paths[:1], tmp_path / "before")
+    result = cleaned(paths, tmp_path / "out", settings=settings)
+    assert sorted(contents(result)) == ["a-clean.png", "c-clean.png"]
+    assert [failure.name for failure in result.failures] == ["b.png"]
+    assert result.failures[0].reason.startswith("The picture takes too long here; got 50% done after 0.2 s")
 
 
 def test_an_archive_is_cleaned_and_names_are_told_apart(tmp_path: Path) -> None:
@@ -169,6 +219,7 @@ def test_progress_names_each_picture(tmp_path: Path) -> None:
         order=Order(model="fast"),
         settings=SETTINGS,
         progress=lambda share, text: told.append((share, text)),
+        stop=threading.Event(),
     )
     shares = [share for share, _ in told]
     assert shares == sorted(shares)

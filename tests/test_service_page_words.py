@@ -95,7 +95,12 @@ def test_a_folder_is_summed_up() -> None:
     assert "1 failed" in said
     assert "<b>bad.png</b>: it is empty" in said
     assert "and 20 more" in said
-    assert "failed" not in words.folder_summary(CleanedFolder(None, 1, (), ()))
+    whole = words.folder_summary(CleanedFolder(None, 1, (), ()))
+    assert "1 picture cleaned</b>" in whole
+    assert "failed" not in whole
+    assert "1 picture cleaned, 3 left when it stopped" in words.folder_summary(
+        CleanedFolder(None, 1, (), (), 3)
+    )
 
 
 def test_the_best_of_each_column_is_marked() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from grainless.batch import Job
+from grainless.batch.outcomes import Tick
 from grainless.batch.pictures import AUTO, Denoising
 from grainless.batch.work import in_words
 from grainless.diagnosis import Diagnosis, diagnose_picture
@@ -77,7 +80,29 @@ class Part:
     """The whole picture, small, with a frame around the part."""
 
 
-def work_for(order: Order, settings: ServiceSettings) -> Denoising:
+@dataclass(frozen=True)
+class TimedDenoising(Denoising):
+    """Takes the noise out of pictures, each within a time."""
+
+    seconds: float = math.inf
+
+    def compute(self, value: Any, job: Job, tick: Tick) -> Any:
+        """Return what `Denoising` does; raises TimeLimitError, between two tiles, where that takes long."""
+        end = time.monotonic() + self.seconds
+
+        def limited(share: float) -> None:
+            if time.monotonic() > end:
+                raise TimeLimitError(
+                    "The picture takes too long here",
+                    got=f"{share:.0%} done after {self.seconds:g} seconds",
+                    remedy=f"Try the model fast. {_TOO_MUCH}",
+                )
+            tick(share)
+
+        return super().compute(value, job, limited)
+
+
+def work_for(order: Order, settings: ServiceSettings) -> TimedDenoising:
     """Return what is done to each picture; raises ModelError for a model that is not offered."""
     offered = [AUTO, *offered_models(settings.models)]
     if order.model not in offered:
@@ -86,7 +111,8 @@ def work_for(order: Order, settings: ServiceSettings) -> Denoising:
         )
     if order.strength is not None and not 0 <= order.strength <= 1:
         raise InputError("The strength is out of range", got=order.strength, expected="0 to 1")
-    return Denoising(
+    return TimedDenoising(
+        seconds=settings.max_seconds,
         model=order.model,
         strength=order.strength,
         max_megapixels=settings.max_megapixels,
@@ -138,8 +164,8 @@ def clean_file(
             picture = work.read(job)
             progress(0.05, "Looking at the noise")
             diagnosis = diagnose_picture(picture, file=source)
-            tick = _limited(progress, settings.max_seconds)
-            notes = (*_chosen(order), *work.write(work.compute(picture, job, tick), job))
+            made = work.compute(picture, job, lambda share: progress(0.1 + 0.8 * share, "Cleaning"))
+            notes = (*_chosen(order), *work.write(made, job))
             progress(0.9, "Preparing the views")
             after = read_picture(target, max_megapixels=settings.max_megapixels)
             return _viewed(picture, after, target, diagnosis=diagnosis, notes=notes)
@@ -173,22 +199,6 @@ def naming(*paths: Path) -> Iterator[None]:
                 text = text.replace(f"{folder}/", "").replace(f"{folder}\\", "")
         error.args = (text,)
         raise
-
-
-def _limited(progress: Progress, seconds: float) -> Callable[[float], None]:
-    """Return what is told the share of the cleaning that is done, and ends what takes too long."""
-    end = time.monotonic() + seconds
-
-    def tick(share: float) -> None:
-        if time.monotonic() > end:
-            raise TimeLimitError(
-                "The picture takes too long here",
-                got=f"{share:.0%} done after {seconds:g} seconds",
-                remedy=f"Try the model fast. {_TOO_MUCH}",
-            )
-        progress(0.1 + 0.8 * share, "Cleaning")
-
-    return tick
 
 
 def _viewed(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import threading
 import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from grainless.batch import Failure, Job, Plan, RunOptions, Step, run
+from grainless.batch import BatchReport, Failure, Job, Plan, RunOptions, Step, run
 from grainless.errors import GrainlessError, InputError
 from grainless.picture import is_picture_name
 from grainless.service.page import names
@@ -34,6 +36,12 @@ class CleanedFolder:
     """Names and reasons."""
     notes: tuple[str, ...]
     """What was done, converted or lost, each with the name of the picture."""
+    left: int = 0
+    """Pictures that the work had not come to when it was stopped."""
+
+
+class _Stopped(BaseException):  # no error: nothing that fails a picture may catch it
+    """Ends the work on pictures that nobody wants any more."""
 
 
 @dataclass
@@ -74,48 +82,64 @@ class _Intake:
 
 
 def clean_folder(
-    files: Sequence[Path], folder: Path, *, order: Order, settings: ServiceSettings, progress: Progress
+    files: Sequence[Path],
+    folder: Path,
+    *,
+    order: Order,
+    settings: ServiceSettings,
+    progress: Progress,
+    stop: threading.Event,
 ) -> CleanedFolder:
     """Clean all pictures among the files and in ZIP archives among them; what fails stops no other.
 
-    Works inside `folder`, where only the archive is left. Raises InputError for nothing to do and for too
-    much, ModelError for a model that is not offered.
+    When `stop` is set it ends at the next tile, with the pictures that are done by then. Works inside
+    `folder`, where only the archive is left. Raises InputError for nothing to do and for too much, ModelError
+    for a model that is not offered.
     """
     work = work_for(order, settings)
-    intake = _Intake(settings)
     unpacked, out = folder / "unpacked", folder / "clean"
     for place in (unpacked, out):
         place.mkdir()
     try:
-        for path in files:
-            if zipfile.is_zipfile(path):
-                _unpack(path, unpacked, intake)
-            else:
-                intake.take(path, path.name)
-        if not intake.found and not intake.failures:
-            raise InputError(
-                "There are no pictures in what was dropped", expected="pictures, or a ZIP of them"
-            )
+        intake = _take_in(files, unpacked, settings)
         jobs = _jobs(intake, out)
-        notes: list[str] = []
-        report = run(
-            Plan(tuple(jobs), out, single=False),
-            work,
-            options=RunOptions(journal=False),
-            on_step=lambda step: _tell(step, notes, progress),
-        )
-        shown = {str(job.source): job.name for job in jobs}
-        failed = [
-            Failure(shown[item.name], item.reason.replace(item.name, shown[item.name]))
-            for item in report.failed
-        ]
-        archive = _pack([job.target for job in report.done], folder / f"{_title(files)}-clean.zip")
+        plan, report, notes = Plan(tuple(jobs), out, single=False), BatchReport(), list[str]()
+
+        def follow(step: Step) -> None:
+            if stop.is_set():
+                raise _Stopped
+            _tell(step, notes, progress)
+
+        with contextlib.suppress(_Stopped):
+            run(plan, work, options=RunOptions(journal=False), on_step=follow, report=report)
         if report.stopped is not None:
             notes.insert(0, "stopped before the last picture: the disk is full")
-        return CleanedFolder(archive, len(report.done), (*intake.failures, *failed), tuple(notes))
+        archive = _pack([job.target for job in report.done], folder / f"{_title(files)}-clean.zip")
+        failures = (*intake.failures, *_named(report.failed, jobs))
+        left = len(jobs) - len(report.done) - len(report.failed)
+        return CleanedFolder(archive, len(report.done), failures, tuple(notes), left)
     finally:
         for place in (unpacked, out):
             shutil.rmtree(place, ignore_errors=True)
+
+
+def _take_in(files: Sequence[Path], unpacked: Path, settings: ServiceSettings) -> _Intake:
+    """Look at all that was dropped, archives unpacked; raises InputError for nothing to do and too much."""
+    intake = _Intake(settings)
+    for path in files:
+        if zipfile.is_zipfile(path):
+            _unpack(path, unpacked, intake)
+        else:
+            intake.take(path, path.name)
+    if not intake.found and not intake.failures:
+        raise InputError("There are no pictures in what was dropped", expected="pictures, or a ZIP of them")
+    return intake
+
+
+def _named(failures: Sequence[Failure], jobs: Sequence[Job]) -> list[Failure]:
+    """Return the failures with names for people in place of paths."""
+    shown = {str(job.source): job.name for job in jobs}
+    return [Failure(shown[item.name], item.reason.replace(item.name, shown[item.name])) for item in failures]
 
 
 def _tell(step: Step, notes: list[str], progress: Progress) -> None:

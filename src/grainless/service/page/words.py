@@ -74,6 +74,8 @@ def amplified(cleaned: Cleaned) -> str:
 def folder_summary(result: CleanedFolder) -> str:
     """Return how many pictures were cleaned, which failed and why, and what was said of the others."""
     pictures = f"{result.done} picture{'s' * (result.done != 1)} cleaned"
+    if result.left:
+        pictures += f", {result.left} left when it stopped"
     failed = f", <b>{len(result.failures)} failed</b>" if result.failures else ""
     return (
         f'<div class="verdict"><p class="found"><b>{pictures}</b>{failed}</p>'

@@ -26,7 +26,7 @@ def build(settings: ServiceSettings, scratch: Scratch) -> gr.Blocks:
             with gr.Tab("Clean a picture", id="clean"):
                 lay_out_clean(desk)
             with gr.Tab("Folder", id="folder"):
-                lay_out_folder(desk)
+                lay_out_folder(desk, page)
             with gr.Tab("Lab", id="lab"):
                 lay_out_lab(desk)
         gr.HTML(looks.footer(__version__), elem_id="foot")

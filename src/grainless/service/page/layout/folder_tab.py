@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from grainless.service.cleaning import offered_models
 from grainless.service.page import words
 from grainless.service.page.cleaning import Order
 from grainless.service.page.folder import clean_folder
-from grainless.service.page.layout.events import HEAVY, PICTURE_FILES, Desk, speaking, telling
+from grainless.service.page.layout.events import HEAVY, LIGHT, PICTURE_FILES, Desk, speaking, telling
 
 
-def lay_out_folder(desk: Desk) -> None:
-    """Lay out the tab and connect it."""
+def lay_out_folder(desk: Desk, page: gr.Blocks) -> None:
+    """Lay out the tab and connect it; who closes the page has no work left there."""
     with gr.Column(elem_classes="narrow"):
         gr.HTML("Drop many pictures, or a ZIP of them. You get a ZIP back.", elem_classes="lead")
         drop = gr.File(
@@ -37,13 +38,34 @@ def lay_out_folder(desk: Desk) -> None:
             filterable=False,
         )
         start = gr.Button("Clean them all", variant="primary", elem_id="clean-all")
+        stop = gr.Button("Stop", visible=False, elem_id="stop-all")
         said = gr.HTML(elem_id="folder-said")
         download = gr.DownloadButton("Download", variant="primary", visible=False, elem_id="download-many")
+
+    # By session: one person's button stops nobody else's work.
+    stops: dict[str | None, threading.Event] = {}
+
+    def begin(request: gr.Request) -> list[Any]:
+        stops[request.session_hash] = threading.Event()
+        return [gr.update(visible=False), gr.update(visible=True, value="Stop", interactive=True)]
+
+    def halt(request: gr.Request) -> Any:
+        if request.session_hash in stops:
+            stops[request.session_hash].set()
+        return gr.update(value="Stopping", interactive=False)
+
+    def leave(request: gr.Request) -> None:
+        halt(request)
+
+    def end(request: gr.Request) -> list[Any]:
+        stops.pop(request.session_hash, None)
+        return [gr.update(visible=True), gr.update(visible=False)]
 
     @speaking
     def clean(
         paths: list[str] | None,
         name: str,
+        request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> list[Any]:
         if not paths:
@@ -55,6 +77,7 @@ def lay_out_folder(desk: Desk) -> None:
                 order=Order(model=name),
                 settings=desk.settings,
                 progress=telling(progress),
+                stop=stops.setdefault(request.session_hash, threading.Event()),
             )
         except GrainlessError as error:
             return [words.problem(str(error)), gr.update(visible=False)]
@@ -63,4 +86,8 @@ def lay_out_folder(desk: Desk) -> None:
         label = f"Download {Path(result.archive).name}"
         return [words.folder_summary(result), gr.update(value=str(result.archive), label=label, visible=True)]
 
-    start.click(clean, [drop, model], [said, download], show_progress_on=said, **HEAVY)
+    begun = start.click(begin, None, [start, stop], **LIGHT)
+    done = begun.then(clean, [drop, model], [said, download], show_progress_on=said, **HEAVY)
+    done.then(end, None, [start, stop], **LIGHT)
+    page.unload(leave)
+    stop.click(halt, None, stop, **LIGHT)
