@@ -27,6 +27,10 @@ Pixels = NDArray[np.uint8]
 HONEST = ("universal", "fast", "universal:0.5")
 """What the product itself does: bundled models at full and half strength."""
 MODELS = ("universal", "fast")
+ALTERED = ("tint", "darken", "gamma", "hole")
+"""Faults that are worse than the noise even where so much of that went that the PSNR rose."""
+_PLAIN = {"tint": 8.0, "darken": 0.05}
+"""From which number on one sees them."""
 TIE = 0.05
 """A PSNR that changes by less, in decibels, is neither better nor worse."""
 ROUNDING = 1 / 12
@@ -104,6 +108,12 @@ def look(clean: Pixels, noisy: Pixels, after: Pixels) -> dict[str, Any]:
     guard.see(noisy, after, Box(0, 0, height, width))
     errors = [float(np.mean((part.astype(np.float64) - clean) ** 2)) for part in (noisy, after)]
     return {"errors": errors, "broken": guard.broken(), "evidence": asdict(guard.evidence())}
+
+
+def altered(treatment: str) -> bool:
+    """Return whether a treatment ends with colours, or a part, that are plainly others than before."""
+    name, _, number = treatment.rpartition("+")[2].partition(":")
+    return name in ALTERED and float(number) >= _PLAIN.get(name, 0)
 
 
 def rise(row: dict[str, Any]) -> float:

@@ -6,8 +6,9 @@ Each picture gets that many noises, drawn at random, and each noisy picture one 
 of the product itself and half of them models at fault (scripts/guard_cases.py). What is measured on them is
 kept in the evidence file, so that a stopped run goes on and another choice of thresholds takes seconds. Then
 those thresholds are written to src/grainless/guard/thresholds.json that miss least of what is worse by more
-than 0.5 dB, while of the product's own results that are better by more than 0.5 dB no more than 1.5 % are
-called worse. `--first N` takes N pictures, to try. Test and validation pictures are never read.
+than 0.5 dB or has plainly other colours, while of the product's own results that are better by more than
+0.5 dB no more than 1.5 % are called worse. `--first N` takes N pictures, to try. Test and validation pictures
+are never read.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any
 import numpy as np
 from diagnosis_pictures import draw_patch, listed, read_8bit
 from diagnosis_thresholds import draw_noise
-from guard_cases import HONEST, Treatments, evidence_of, keep_rows, look, read_rows, rise
+from guard_cases import HONEST, Treatments, altered, evidence_of, keep_rows, look, read_rows, rise
 from numpy.typing import NDArray
 
 import grainless
@@ -37,12 +38,12 @@ PLAIN = 0.5
 """Decibels: differences that are plain to see in numbers."""
 MOST_ALARMS = 0.015
 GRID = {
-    "gain": (-0.1, 0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5),
+    "gain": (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0),
     "share": (0.5, 0.55, 0.6, 0.7, 0.8, 0.9, 1.0, 1.5),
     "alike": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
     "alike_gain": (0.2, 0.4, 0.6, 0.8, 0.9),
-    "shift": (3.0, 4.0, 6.0, 8.0),
-    "shift_noise": (0.1, 0.2, 0.4, 0.6, 0.8),
+    "shift": (1.0, 2.0, 3.0, 4.0, 6.0, 8.0),
+    "shift_noise": (0.0, 0.1, 0.2, 0.4, 0.6),
 }
 
 
@@ -103,8 +104,8 @@ def choose(rows: list[dict[str, Any]]) -> tuple[Thresholds, str]:
     """Return the thresholds and, in words, how they do on what they were set by."""
     rises = np.array([rise(row) for row in rows])
     told = [evidence_of(row) for row in rows]
-    better, worse = rises > PLAIN, rises < -PLAIN
-    # A result whose colours have shifted may well be better by its PSNR: only the product's own count.
+    harmed = np.array([altered(row["treatment"]) for row in rows])
+    better, worse = (rises > PLAIN) & ~harmed, (rises < -PLAIN) | harmed
     honest = np.array([row["treatment"].split(":")[0] in HONEST for row in rows])
     best: tuple[float, float, Thresholds] | None = None
     flag = flags(told)
@@ -122,7 +123,7 @@ def choose(rows: list[dict[str, Any]]) -> tuple[Thresholds, str]:
         sys.exit("The guard judges otherwise than this script thinks")
     words = (
         f"better by {PLAIN} dB: {np.count_nonzero(better)}, called worse {flagged[better].mean():.1%}"
-        f" (of the product's own {flagged[better & honest].mean():.1%}); worse by {PLAIN} dB:"
+        f" (of the product's own {flagged[better & honest].mean():.1%}); worse by {PLAIN} dB or shifted:"
         f" {np.count_nonzero(worse)}, missed {(~flagged)[worse].mean():.1%}"
     )
     return best[2], words

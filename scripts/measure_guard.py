@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from diagnosis_pictures import read_8bit, validation_names
 from guard_cases import (
+    ALTERED,
     HONEST,
     TIE,
     Pixels,
@@ -59,8 +60,6 @@ WRONG = (
     "universal+steps:24", "dim:0.1", "universal+hole:64",
 )  # fmt: skip
 """Some of which are better than nothing under strong noise; what counts is the PSNR."""
-ALTERED = ("tint", "darken", "gamma", "hole")
-"""Of these, faults that are plain to see even where so much noise went that the PSNR rose."""
 WRONG_EACH = 4
 """So many of them for each noisy picture."""
 
