@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from grainless.atomic import remove_unfinished, replace_file
+from grainless.atomic import remove_unfinished, replace_file, unfinished_file
 
 
 def test_bytes_arrive_in_a_new_folder_with_usual_rights(tmp_path):
@@ -80,3 +82,36 @@ def test_only_half_written_files_are_removed(tmp_path):
     remove_unfinished(tmp_path / "nowhere")
     left = [".grainless", ".grainless-1a.png", ".grainless-2b.part", "a.png", "mine.part"]
     assert sorted(path.name for path in tmp_path.iterdir()) == left
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows keeps open files anyway")
+def test_what_another_command_still_writes_stays(tmp_path):
+    code = """
+import sys
+from pathlib import Path
+from grainless.atomic import unfinished_file
+with unfinished_file(Path(sys.argv[1])) as path:
+    print(path, flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as writer:
+        path = Path(writer.stdout.readline().strip())
+        remove_unfinished(tmp_path)
+        assert path.is_file()
+        writer.kill()
+        writer.wait()
+    assert path.is_file()
+    remove_unfinished(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unfinished_file_is_gone_unless_it_gets_a_name(tmp_path):
+    with unfinished_file(tmp_path) as path:
+        path.write_bytes(b"half")
+    assert list(tmp_path.iterdir()) == []
+    with unfinished_file(tmp_path) as path:
+        path.write_bytes(b"whole")
+        path.replace(tmp_path / "a")
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]

@@ -125,3 +125,34 @@ def test_a_journal_that_was_killed_while_it_was_made_is_made_anew(tmp_path: Path
     file.write_bytes(b"")
     with open_journal(tmp_path) as journal:
         assert journal.entries() == {}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DROP TABLE files",
+        "DROP TABLE overwriting",
+        "UPDATE settings SET text = '{bad'",
+        "UPDATE files SET target = 5",
+    ],
+)
+def test_a_damaged_table_is_said_in_words(tmp_path: Path, damage: str) -> None:
+    one = job(tmp_path, "a.png")
+    with open_journal(tmp_path) as journal:
+        journal.expect([(one, Mark(1, 1))], {})
+    with sqlite3.connect(journal_file(tmp_path)) as connection:
+        connection.execute(damage)
+    connection.close()
+    words = r"The journal .*journal\.sqlite3 cannot be read: .*Delete the folder"
+    with open_journal(tmp_path) as journal, pytest.raises(InputError, match=words):
+        (journal.entries(), journal.is_overwriting([one], {}), journal.remove_unfinished([one]))
+
+
+def test_damaged_pages_are_said_in_words(tmp_path: Path) -> None:
+    jobs = [(job(tmp_path, f"{number}.png"), Mark(1, 1)) for number in range(400)]
+    with open_journal(tmp_path) as journal:
+        journal.expect(jobs, {})
+    content = journal_file(tmp_path).read_bytes()
+    journal_file(tmp_path).write_bytes(content[:4096] + b"Z" * (len(content) - 4096))
+    with pytest.raises(InputError, match="cannot be read"), open_journal(tmp_path) as journal:
+        journal.entries()

@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -215,8 +216,16 @@ def test_a_disk_that_can_only_be_read_is_the_reason_that_is_said(tmp_path, monke
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
 @pytest.mark.parametrize("ending", ["png", "jpg", "tif"])
 def test_a_full_disk_is_said_without_the_temporary_name(tmp_path, monkeypatch, ending):
-    monkeypatch.setattr(writing.secrets, "token_hex", lambda _: "full")
-    (tmp_path / ".grainless-full.part").symlink_to("/dev/full")
+    whole = writing.unfinished_file
+
+    @contextmanager
+    def full(folder):
+        with whole(folder) as path:
+            path.unlink()
+            path.symlink_to("/dev/full")
+            yield path
+
+    monkeypatch.setattr(writing, "unfinished_file", full)
     with pytest.raises(PictureError, match="cannot be written; got ") as caught:
         write_picture(picture(), tmp_path / f"b.{ending}")
     assert ".part" not in str(caught.value)

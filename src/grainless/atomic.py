@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import secrets
 import shutil
-import tempfile
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,26 +37,74 @@ def _replace(path: Path, source: BinaryIO) -> None:
             shutil.copyfileobj(source, device)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as stream:
+    with unfinished_file(path.parent) as temporary:
+        with temporary.open("wb") as stream:
             shutil.copyfileobj(source, stream)
             stream.flush()
             os.fsync(stream.fileno())
-        # mkstemp keeps the file to its owner; this one is as readable as any other new file.
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
-    except BaseException:
+        temporary.replace(path)
+
+
+@contextlib.contextmanager
+def unfinished_file(folder: Path) -> Iterator[Path]:
+    """Make an empty file under a temporary name, to be written and renamed; else it is gone at the end.
+
+    Where the system can do so it is locked meanwhile, so that no other command takes it for left behind.
+    Raises OSError.
+    """
+    handle, path = _make(folder)
+    if sys.platform == "win32":
+        # Open files cannot be renamed there.
+        os.close(handle)
+    try:
+        yield path
+    finally:
+        if sys.platform != "win32":
+            os.close(handle)
+        # Where nothing can be written, nothing can be deleted either; that must not hide the reason.
         with contextlib.suppress(OSError):
-            Path(temporary).unlink()
-        raise
+            path.unlink()
+
+
+def _make(folder: Path) -> tuple[int, Path]:
+    while True:
+        path = folder / f"{TEMPORARY}{secrets.token_hex(6)}.part"
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        # Another command may have removed it between the two steps.
+        if _lock(handle) and os.fstat(handle).st_nlink:
+            return handle, path
+        os.close(handle)
+
+
+if sys.platform == "win32":
+
+    def _lock(handle: int) -> bool:
+        """Tell that the file is this process's alone: files that are open cannot be removed there."""
+        return True
+
+else:
+    import fcntl
+
+    def _lock(handle: int) -> bool:
+        """Lock a file until it is closed; tell whether no other process has it locked."""
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            # Some network disks know no locks.
+            return True
+        return True
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove from a folder what killed writers left half-written; call it only where none is at work."""
+    """Remove from a folder what killed writers left half-written; what another one still writes stays."""
     for file in folder.glob(f"{TEMPORARY}*.part"):
         # One that may not be removed is no reason to stop.
         with contextlib.suppress(OSError):
-            file.unlink()
+            handle = os.open(file, os.O_RDONLY)
+            try:
+                if _lock(handle):
+                    file.unlink()
+            finally:
+                os.close(handle)

@@ -91,16 +91,17 @@ class Journal:
 
     def entries(self) -> dict[Path, Entry]:
         """Return all entries, by the path of the result."""
-        rows = self._connection.execute(
-            "SELECT target, source, size, mtime_ns, text, state, reason FROM files"
-            " JOIN settings ON settings.id = files.settings"
-        )
-        return {
-            self._out / os.fsdecode(target): Entry(
-                Path(os.fsdecode(source)), Mark(size, mtime), json.loads(text), state, reason
+        with _in_words(self._out):
+            rows = self._connection.execute(
+                "SELECT target, source, size, mtime_ns, text, state, reason FROM files"
+                " JOIN settings ON settings.id = files.settings"
             )
-            for target, source, size, mtime, text, state, reason in rows
-        }
+            return {
+                self._out / os.fsdecode(target): Entry(
+                    Path(os.fsdecode(source)), Mark(size, mtime), json.loads(text), state, reason
+                )
+                for target, source, size, mtime, text, state, reason in rows
+            }
 
     def expect(self, jobs: Iterable[tuple[Job, Mark]], settings: Settings) -> None:
         """Note that these files are going to be done, before the first of them is begun."""
@@ -125,7 +126,8 @@ class Journal:
 
     def is_overwriting(self, jobs: Sequence[Job], settings: Settings) -> bool:
         """Tell whether a run that was overwriting just these files was killed before its end."""
-        row = self._connection.execute("SELECT key FROM overwriting").fetchone()
+        with _in_words(self._out):
+            row = self._connection.execute("SELECT key FROM overwriting").fetchone()
         return bool(row == (self._overwriting_key(jobs, settings),))
 
     def begin_overwriting(self, jobs: Sequence[Job], settings: Settings) -> None:
@@ -146,8 +148,9 @@ class Journal:
 
     def remove_unfinished(self, jobs: Iterable[Job]) -> None:
         """Remove half-written files of killed runs: nobody else may be at work in this folder."""
-        expected = self._connection.execute("SELECT target FROM files WHERE state = 'pending'")
-        places = {(self._out / os.fsdecode(target)).parent for (target,) in expected}
+        with _in_words(self._out):
+            expected = self._connection.execute("SELECT target FROM files WHERE state = 'pending'")
+            places = {(self._out / os.fsdecode(target)).parent for (target,) in expected}
         for folder in sorted(places | {job.target.parent for job in jobs}):
             remove_unfinished(folder)
 
@@ -247,12 +250,17 @@ def _in_words(out: Path) -> Iterator[None]:
             raise OutputExistsError(
                 f"Another command is at work in {out}", remedy="Wait for its end, or name another output"
             ) from error
+        if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
+            # The disk is well: a table is missing.
+            raise _damaged(out, str(error)) from error
         raise InputError(
             f"The journal of {out} cannot be written: {error}",
             remedy="Check free space and access rights of the folder",
         ) from error
     except sqlite3.DatabaseError as error:
         raise _damaged(out, str(error)) from error
+    except (TypeError, ValueError) as error:
+        raise _damaged(out, f"a row is not what was written ({error})") from error
     except OSError as error:
         raise InputError(
             f"The folder {out} cannot be used: {error.strerror or error}", remedy="Name another output"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from grainless.atomic import remove_unfinished
 from grainless.batch.journal import Entry, Journal, Mark, Settings, journal_file, open_journal
 from grainless.batch.outcomes import BatchReport, Finished, Outcome, Step, Watch, Watcher
 from grainless.batch.pipeline import DiskFullError, Pipeline, free_bytes
@@ -73,7 +74,10 @@ def run(
     if options.journal and planned.jobs and not planned.single:
         held = open_journal(planned.out)
     with held as journal:
-        if journal is not None:
+        if journal is None:
+            for job in planned.jobs:
+                remove_unfinished(job.target.parent)
+        else:
             journal.remove_unfinished(planned.jobs)
             if options.overwrite:
                 journal.begin_overwriting(planned.jobs, settings)

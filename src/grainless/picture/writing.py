@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from grainless.atomic import TEMPORARY
+from grainless.atomic import unfinished_file
 from grainless.errors import PictureError
 from grainless.picture import bitmap, depth, exif, libvips, tags
 from grainless.picture.formats import Format, format_for, losses, stores_icc
@@ -56,26 +55,23 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Turns the system's refusals into errors in words, and leaves nothing where there is any error.
     """
-    # In the same folder, so that the last step is a change of name and not a copy.
-    unfinished = path.with_name(f"{TEMPORARY}{secrets.token_hex(6)}.part")
     try:
-        yield unfinished
-        _settle(unfinished)
-        unfinished.replace(path)
+        # In the same folder, so that the last step is a change of name and not a copy.
+        with unfinished_file(path.parent) as unfinished:
+            yield unfinished
+            _settle(unfinished)
+            unfinished.replace(path)
     except OSError as error:
         raise PictureError(
             f"{path} cannot be written",
-            got=error.strerror or str(error).removeprefix(f"{unfinished}: "),
+            # Encoders name the temporary file.
+            got=error.strerror or str(error).rpartition(".part: ")[2],
             remedy="Check free space and access rights of its folder",
         ) from error
     except MemoryError as error:
         raise PictureError(
             f"{path} cannot be written", got="not enough memory", remedy="Close other programs"
         ) from error
-    finally:
-        # Where nothing can be written, nothing can be deleted either; that must not hide the reason.
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
 
 
 class Content(Protocol):
