@@ -259,6 +259,7 @@ def test_several_inputs_and_flat_folders(tmp_path: Path, model: Path) -> None:
         (["denoise", "{}/a.png", "-o", "{}/out.png", "--model", "{}/a.png"], "a.png"),
         (["denoise", "{}/a.png", "-o", "{}/out.png", "--crop", "1,2,3"], "crop is not valid; got '1,2,3'"),
         (["denoise", "{}/a.png", "-o", "{}/out.png", "--crop", "0,0,0,5"], "the crop is not valid"),
+        (["denoise", "{}/a.png", "-o", "{}/out.png", "--crop", "0,0,1," + "9" * 5000], "crop is not valid"),
         (["denoise", "{}/a.png", "-o", "{}/out.png", "--crop", "0,0,99,99"], "crop leaves the picture"),
         (["denoise", "{}/a.png", "-o", "{}/out.png", "--linear"], "Only float pictures can be linear"),
         (["denoise", "{}/a.png", "-o", "{}/out.png", "--max-megapixels", "0.0001"], "a.png"),

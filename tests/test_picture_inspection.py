@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from grainless.errors import PictureError
@@ -127,6 +128,17 @@ def test_lab_is_refused(tmp_path):
     path = saved(tmp_path / "a.tif", Image.new("LAB", (4, 4)), "TIFF")
     with pytest.raises(PictureError, match="got CIE Lab colour"):
         read_picture(path)
+
+
+def test_tiles_of_one_channel_each_are_refused_and_strips_of_one_are_read(tmp_path):
+    pixels = values("uint8", 3, height=32, width=32)
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    layout = {"photometric": "rgb", "planarconfig": "separate"}
+    tifffile.imwrite(tmp_path / "tiles.tif", planes, tile=(16, 16), **layout)
+    with pytest.raises(PictureError, match=r"tiles\.tif has a tile of its own for each channel.*Convert it"):
+        read_picture(tmp_path / "tiles.tif")
+    tifffile.imwrite(tmp_path / "strips.tif", planes, **layout)
+    assert np.array_equal(read_picture(tmp_path / "strips.tif").pixels, pixels)
 
 
 @pytest.mark.parametrize(("bands", "mode", "extra"), [(5, 2, [2, 0]), (3, 1, [0, 0]), (5, 5, [2])])

@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from grainless import Denoiser
 from grainless.batch.pictures import Denoising
@@ -21,6 +24,7 @@ from grainless.diagnosis import diagnose
 from grainless.model_file import list_models
 from grainless.picture.formats import FORMATS
 from grainless.service import ServiceSettings
+from grainless.service import app as service_app
 from grainless.service.api import MEDIA_TYPES
 from grainless.service.app import create_app
 from grainless.service.cleaning import Cleaner
@@ -232,6 +236,20 @@ def test_work_that_takes_too_long_is_refused_and_the_next_goes_on(
         pool.executor.submit(int).result(20)
         assert pool.taken == 0
     assert client.post("/v1/denoise?model=fast", content=PNG).status_code == 200
+
+
+def test_errors_have_the_same_shape_where_there_is_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Starlette(routes=[Route("/{rest:path}", lambda _: PlainTextResponse("the page"))])
+    monkeypatch.setattr(service_app, "mount_page", lambda app, _settings: app.mount("/", page))
+    with_page = TestClient(create_app(ServiceSettings(), page=True))
+    assert problem(with_page.get("/v1/denoise"), 405).startswith("Method Not Allowed: GET /v1/denoise.")
+    problem(with_page.post("/healthz"), 405)
+    for path in ("/v1/nothing", "/v1//denoise", "/v1"):
+        assert problem(with_page.get(path), 404).startswith(f"Not Found: GET {path}. /openapi.json says")
+    assert with_page.get("/healthz").status_code == 200
+    assert with_page.get("/v1/models").status_code == 200
+    assert with_page.get("/").text == "the page"
+    assert "/v1/{rest}" not in with_page.get("/openapi.json").text
 
 
 def test_numbers_tell_what_was_done(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from grainless.errors import InputError
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY_UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 _STATUS = Path("/proc/self/status")
 _MEMINFO = Path("/proc/meminfo")
 _GROUP = Path("/sys/fs/cgroup")
@@ -87,7 +87,7 @@ def parse_size(text: str) -> int:
     if found is not None:
         number, unit, binary = found[1], found[2].lower(), found[3]
         units = _BINARY_UNITS if binary else _UNITS
-        if unit in units:
+        if unit in units and float(number) > 0:
             return int(float(number) * units[unit])
     raise InputError(
         "The size is not valid", got=repr(text), expected="a number and a unit, as 800MB, 1.5GB or 1GiB"

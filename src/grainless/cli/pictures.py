@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -218,7 +219,7 @@ def parse_crop(text: str | None) -> tuple[int, int, int, int] | None:
     if text is None:
         return None
     numbers = text.split(",")
-    if len(numbers) == 4 and all(number.strip().isdecimal() for number in numbers):
+    if len(numbers) == 4 and all(re.fullmatch(r"\s*\d{1,9}\s*", number) for number in numbers):
         x, y, width, height = (int(number) for number in numbers)
         if width > 0 and height > 0:
             return x, y, width, height

@@ -187,7 +187,7 @@ def _inspect_pictures_of_jpeg(index: bytes, path: Path) -> tuple[str, ...]:
 
 
 _PHOTOMETRIC, _BITS, _SAMPLE_FORMAT, _EXTRA_SAMPLES = 262, 258, 339, 338
-_COMPRESSION, _ROWS_PER_STRIP, _TILE_HEIGHT, _HEIGHT = 259, 278, 323, 257
+_COMPRESSION, _ROWS_PER_STRIP, _TILE_HEIGHT, _HEIGHT, _PLANES = 259, 278, 323, 257, 284
 _NEW_SUBFILE, _OLD_SUBFILE, _DNG_VERSION = 254, 255, 50706
 _COLOUR_MODES = {8: "CIE Lab", 9: "ICC Lab", 10: "ITU Lab", 32844: "LogL", 32845: "LogLuv"}
 _RAW_MODES = frozenset({32803, 34892})
@@ -257,6 +257,12 @@ def _refuse_values(facts: _TiffFacts, path: Path) -> None:
         found = names[kind]
     elif (kind == 3 and bits not in {16, 32}) or (kind != 3 and bits not in {1, 2, 4, 8, 16}):
         found = f"{bits}-bit {'float' if kind == 3 else 'whole'} numbers"
+    if facts.number(_PLANES, 1) == 2 and facts.number(_TILE_HEIGHT):
+        raise PictureError(
+            f"{path} has a tile of its own for each channel, which is not read",
+            expected="strips, or tiles that hold all channels",
+            remedy=_CONVERT,
+        )
     if found:
         raise PictureError(
             f"{path} holds values of a kind that is not read",

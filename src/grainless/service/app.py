@@ -14,7 +14,7 @@ from grainless.service.gate import Gate
 from grainless.service.metrics import Metrics
 from grainless.service.page import mount_page
 from grainless.service.pool import Pool
-from grainless.service.problems import add_problem_handlers
+from grainless.service.problems import add_problem_handlers, answer_before_the_page
 from grainless.version import __version__
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def create_app(settings: ServiceSettings, *, page: bool = False) -> FastAPI:
     add_problem_handlers(app, service.metrics)
     app.add_middleware(Gate, metrics=service.metrics, api_key=settings.api_key)
     if page:
+        answer_before_the_page(app)
         # Last, as it answers for every path that no route has taken.
         mount_page(app, settings)
     return app

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from grainless.errors import GrainlessError, InputError
 from grainless.service.refusals import KeyRefusedError, RefusedError
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 CLIENT_GONE = 499
 """Counted for a request whose client went away; nobody receives it. The number is nginx's."""
+
+
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 class ProblemText(BaseModel):
@@ -81,6 +85,18 @@ def add_problem_handlers(app: FastAPI, metrics: Metrics) -> None:
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(ClientDisconnect, on_gone)
     app.add_exception_handler(Exception, on_unexpected)
+
+
+def answer_before_the_page(app: FastAPI) -> None:
+    """Have paths of the API that no route takes answered as errors: a page at `/` would take them all."""
+    routes = list(app.routes)
+
+    async def refuse(request: Request) -> Response:
+        known = any(route.matches(request.scope)[0] is not Match.NONE for route in routes)
+        raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED if known else HTTPStatus.NOT_FOUND)
+
+    for path in ("/v1/{rest:path}", "/v1", "/healthz", "/metrics"):
+        app.add_route(path, refuse, methods=_METHODS, include_in_schema=False)
 
 
 def _invalid(faults: Any) -> InputError:

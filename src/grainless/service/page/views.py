@@ -75,10 +75,12 @@ def with_frame(pixels: Pixels, size: tuple[int, int], part: tuple[slice, slice])
     framed = pixels.copy()
     edges = []
     for extent, whole, span in zip(pixels.shape, size, part, strict=False):
-        first = span.start * extent // whole
-        edges.append((first, max(first + 5, -(-span.stop * extent // whole))))
+        first = min(span.start * extent // whole, max(0, extent - 5))
+        edges.append((first, min(extent, max(first + 5, -(-span.stop * extent // whole)))))
     (top, bottom), (left, right) = edges
     for inset, level in ((0, 0), (1, 255), (2, 255), (3, 0)):
+        if min(bottom - top, right - left) <= 2 * inset:
+            break
         rows, columns = slice(top + inset, bottom - inset), slice(left + inset, right - inset)
         framed[rows, [left + inset, right - inset - 1]] = level
         framed[[top + inset, bottom - inset - 1], columns] = level
