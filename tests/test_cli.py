@@ -561,5 +561,5 @@ def test_without_torch_training_names_the_extra(command: list[str]) -> None:
     )
     assert result.returncode == 2
     assert result.stderr.startswith("grainless: error: Training needs packages that are not installed.")
-    assert 'pip install "grainless[train]"' in result.stderr
+    assert 'pip install -c requirements.lock ".[train]"' in result.stderr
     assert "Traceback" not in result.stderr

@@ -120,7 +120,7 @@ def test_a_missing_extra_is_named_with_its_remedy(missing: str) -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == (
         "2 grainless: error: The service needs packages that are not installed. "
-        'Install them with: pip install "grainless[web]".\n'
+        'In the folder of the checkout: pip install -c requirements.lock ".[web]".\n'
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from PIL import Image, ImageDraw, ImageFont
 
 from doctor_pictures import save, scene, spoilt
 from grainless.diagnosis import KINDS, diagnose, diagnose_picture
@@ -84,6 +85,37 @@ def test_a_clean_picture_is_left_alone() -> None:
     told = diagnose(scene(5, **SIZE))
     assert (told.kind, told.level, told.model, told.strength) == ("clean", None, None, 0.0)
     assert told.advice == "No noise worth removing was found. Leave the picture as it is."
+
+
+@pytest.fixture
+def typed() -> np.ndarray:
+    """A page of type, black on white, smooth at its edges."""
+    page = Image.new("L", (640, 480), 255)
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(size=20)
+    for row in range(11):
+        draw.text((20, 20 + 40 * row), f"{row}. Dear Sir, the quick brown fox, once more.", 0, font)
+    return np.asarray(page)
+
+
+def test_text_line_art_and_halftones_are_left_alone(typed: np.ndarray) -> None:
+    halftone = np.asarray(Image.fromarray(scene(5, **SIZE)).convert("1").convert("L"))
+    coloured = np.where(typed[..., None] < 128, np.uint8([20, 30, 120]), np.uint8([250, 240, 220]))
+    for pixels in (typed, np.where(typed < 128, np.uint8(0), np.uint8(255)), halftone, coloured):
+        told = diagnose(pixels)
+        assert (told.kind, told.model) == ("clean", None)
+        assert told.advice.startswith("Two values make up nearly all of it")
+    assert diagnose(corrupt(typed[..., None], "gaussian:15", seed=1)).kind != "clean"
+
+
+def test_values_of_fewer_bits_in_sixteen_are_spoken_of() -> None:
+    twelve = spoilt(scene(5, **SIZE), "gaussian:8").astype(np.uint16) * 16
+    told = diagnose(twelve)
+    assert told.kind == "clean"
+    assert told.reach == pytest.approx(1 / 16, rel=0.01)
+    assert told.in_short().endswith("but all values lie in the lowest 6 % of 16 bits")
+    assert "as in 12-bit data, stretch the values first" in told.advice
+    stretched = diagnose(twelve * 16)
+    assert (stretched.kind, stretched.reach) == ("gaussian", None)
 
 
 def test_advice_names_what_was_found_and_what_to_do() -> None:

@@ -122,5 +122,5 @@ class MissingExtraError(GrainlessError, ImportError):
         """Name the feature that was asked for and the extra that brings it."""
         super().__init__(
             f"{feature} needs packages that are not installed",
-            remedy=f'Install them with: pip install "grainless[{extra}]"',
+            remedy=f'In the folder of the checkout: pip install -c requirements.lock ".[{extra}]"',
         )

@@ -26,6 +26,8 @@ _LEAST = 1.0
 _SURVIVED = -1.0
 """Logarithm of noise beside the steps of JPEG, below which it was rounded away; of 53 with noise none has
 less than -0.3."""
+DRAWN = 0.9
+"""A larger share of two values is drawn: noise leaves no two values so much."""
 FEWEST = 0.001
 """A smaller share of black and white values is none."""
 
@@ -74,12 +76,13 @@ def chances(evidence: Evidence) -> dict[str, float]:
 
 def _possible(evidence: Evidence) -> NDArray[np.bool_]:
     """Return which of the kinds without impulses are possible: so much holds beyond what was ever seen."""
-    noisy = evidence.total >= _LEAST
+    drawn = evidence.drawn > DRAWN
+    noisy = evidence.total >= _LEAST and not drawn
     traced = evidence.trace.strength > 0
     survived = not traced or evidence.features[FEATURES.index("survived")] >= _SURVIVED
     possible = {
         "clean": True,
-        "gaussian": evidence.sigma >= _LEAST,
+        "gaussian": noisy and evidence.sigma >= _LEAST,
         "signal-dependent": noisy,
         "correlated": noisy and survived,
         "jpeg": traced,

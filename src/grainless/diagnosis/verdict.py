@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainless.diagnosis.compression import jpeg_quality
-from grainless.diagnosis.decision import chances
+from grainless.diagnosis.decision import DRAWN, chances
 from grainless.diagnosis.evidence import Evidence, gather
 from grainless.errors import InputError
 from grainless.tone import encode_srgb
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ADVISED = "universal"
 """The model that is advised: the bundled one is blind to kind and strength."""
+_NARROW = 0.25
+"""Values of 16 bits that go no further are likely those of fewer bits."""
 _DOUBT = 0.1
 """From this chance on that a picture is clean, the advised strength is less than 1."""
 
@@ -46,6 +48,8 @@ class Diagnosis:
     """Share of the values that became black or white, 0 to 1."""
     quality: int | None = None
     """Of JPEG, 1 to 100 as libjpeg counts, by the file or else by its pixels; None if there is no trace."""
+    reach: float | None = None
+    """Share of the 16-bit range up to which the values go, where that is less than a quarter; else None."""
 
     def in_short(self) -> str:
         """Return kind, level and confidence in a few words."""
@@ -58,6 +62,8 @@ class Diagnosis:
             "jpeg": f"quality {self.quality}" if self.quality is not None else "",
         }
         parts = [self.kind, levels.get(self.kind, ""), f"{round(100 * self.confidence)} % sure"]
+        if self.kind == "clean" and self.reach is not None:
+            parts.append(f"but all values lie in the lowest {100 * self.reach:.0f} % of 16 bits")
         return ", ".join(part for part in parts if part)
 
     def as_json(self) -> dict[str, Any]:
@@ -76,7 +82,8 @@ def diagnose(
     other arrays and for NaN. Any size will do; under 8 x 8 pixels nothing but impulses is found.
     """
     pixels, alpha = _checked(pixels, alpha)
-    return _verdict(gather(pixels, alpha, quality=quality))
+    reach = float(pixels.max() / 65535) if pixels.dtype == np.uint16 else 1.0
+    return _verdict(gather(pixels, alpha, quality=quality), reach)
 
 
 def diagnose_picture(
@@ -93,7 +100,7 @@ def diagnose_picture(
     return diagnose(pixels, alpha=picture.alpha, quality=quality)
 
 
-def _verdict(evidence: Evidence) -> Diagnosis:
+def _verdict(evidence: Evidence, reach: float) -> Diagnosis:
     """Choose the likeliest kind, and say what to do."""
     found = chances(evidence)
     kind = max(found, key=lambda name: found[name])
@@ -114,12 +121,20 @@ def _verdict(evidence: Evidence) -> Diagnosis:
         sigma=sigma,
         density=density,
         quality=quality,
+        reach=round(reach, 4) if reach < _NARROW else None,
     )
-    return replace(told, advice=_advice(told))
+    return replace(told, advice=_advice(told, drawn=evidence.drawn > DRAWN))
 
 
-def _advice(told: Diagnosis) -> str:
+def _advice(told: Diagnosis, *, drawn: bool) -> str:
     """Say in words what was found and what to do."""
+    if told.kind == "clean" and told.reach is not None:
+        return (
+            f"No noise worth removing beside the whole range of 16 bits, of which the values use the lowest "
+            f"{100 * told.reach:.0f} %. Where white lies there, as in 12-bit data, stretch the values first."
+        )
+    if told.kind == "clean" and drawn:
+        return "Two values make up nearly all of it: text, line art or a halftone. Leave it as it is."
     if told.kind == "clean":
         return "No noise worth removing was found. Leave the picture as it is."
     quality = f" of quality {told.quality}" if told.quality is not None else ""
