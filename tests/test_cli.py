@@ -456,7 +456,7 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[Any, ...]
 
     def record(*args: Any, **kwargs: Any) -> dict[str, Any]:
         calls.append((args, kwargs))
-        return {"steps": 40, "minutes": 1.5, "best_psnr": 30.125}
+        return {"steps": 40, "minutes": 1.5, "best_psnr": 30.125, "max_minutes": 1.5, "finished": False}
 
     module = SimpleNamespace(train_run=record, export_run=record, RunOptions=dict)
     monkeypatch.setitem(sys.modules, "grainless.training", module)  # type: ignore[arg-type]
@@ -473,6 +473,7 @@ def test_train_and_export_hand_their_options_on(tmp_path: Path, monkeypatch: pyt
     )  # fmt: skip
     assert result.exit_code == 0
     assert "40 steps in 1.5 minutes, best validation PSNR 30.125 dB; next: grainless export" in result.stderr
+    assert "The 1.5 minutes are used up; for more training: --resume --max-minutes 3\n" in result.stderr
     assert run("export", tmp_path / "run", "-o", tmp_path / "m.onnx", "--half").exit_code == 0
     assert calls == [
         (

@@ -103,6 +103,10 @@ def train(
         f"next: {shlex.join(['grainless', 'export', str(out), '-o', 'model.onnx'])}",
         err=True,
     )
+    limit = summary["max_minutes"]
+    if not summary["finished"] and limit is not None:
+        more = f"--resume --max-minutes {2 * max(limit, summary['minutes']):.3g}"
+        typer.echo(f"The {limit:g} minutes are used up; for more training: {more}", err=True)
 
 
 def reproduce(
