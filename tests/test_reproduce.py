@@ -105,6 +105,7 @@ def rows(table, part):
     return {(row["noise"], row["method"]): row for row in table["measurements"][part]["rows"]}
 
 
+@pytest.mark.slow
 def test_a_study_of_a_gan_with_its_twin(finished):
     out, _ = finished
     table = tiny_runs.read_json(out / "tiny.json")
@@ -139,6 +140,7 @@ def test_a_study_of_a_gan_with_its_twin(finished):
     assert read_model(out / "tiny-twin.onnx").card.name == "tiny-twin"
 
 
+@pytest.mark.slow
 def test_the_test_pictures_are_those_that_no_run_has_seen(finished):
     out, result = finished
     measured = {picture.name for picture in result.evaluations["seed"].rows[0].pictures}
@@ -148,6 +150,7 @@ def test_the_test_pictures_are_those_that_no_run_has_seen(finished):
         assert not measured & {*split["training"], *split["validation"]}
 
 
+@pytest.mark.slow
 def test_numbers_are_plain_json(finished):
     text = (finished[0] / "tiny.json").read_text(encoding="utf-8")
     json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
@@ -318,6 +321,7 @@ def test_unknown_studies_and_pictures_without_a_test_are_refused(tmp_path, monke
         reproduce("tiny", data=tiny_runs.pictures(tmp_path / "p", count=4), output=tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_folder_with_another_study_is_refused(finished, tmp_path, monkeypatch):
     make_study(tmp_path, monkeypatch, twin=True)
     text = (tmp_path / "tiny.toml").read_text(encoding="utf-8").replace('name = "tiny"', 'name = "other"')

@@ -150,6 +150,7 @@ def test_the_discriminator_keeps_its_own_rate(recipe, monkeypatch):
     assert [part.param_groups[0]["lr"] for part in optimisers] == pytest.approx([5e-4, 5e-5])
 
 
+@pytest.mark.slow
 def test_the_generator_is_exported_alone(data, tmp_path):
     tiny_runs.train(data, tmp_path / "run", *GAN)
     card = export_run(tmp_path / "run", tmp_path / "gan.onnx")

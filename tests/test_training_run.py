@@ -281,6 +281,7 @@ def test_a_folder_with_other_files_stays_as_it_is(data, tmp_path):
     ],
     ids=["dropout", "bottleneck", "logits"],
 )
+@pytest.mark.slow
 def test_the_networks_of_the_studies_resume_as_if_uninterrupted(data, tmp_path, add_callback, settings):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     add_callback(EachStep)
@@ -322,6 +323,7 @@ def test_without_average(data, tmp_path):
     assert "averaging_state" not in tiny_runs.checkpoint(tmp_path / "run" / "last.ckpt")
 
 
+@pytest.mark.slow
 def test_time_is_a_limit_that_a_resume_may_raise(data, tmp_path, monkeypatch):
     def seconds(clock):
         """Five more milliseconds each time that somebody looks, however fast the machine is."""
