@@ -226,14 +226,15 @@ class _Ledger:
         """Put down what became of a file."""
         job, error = finished.job, finished.error
         words = None if error is None else reason(error)
-        if self.journal is not None:
-            self.journal.settle(job, reason=words)
         self.finished += 1
         if words is None:
             self.report.done.append(job)
             self.report.megapixels += finished.pixels / 1e6
         else:
             self.report.failed.append(Failure(str(job.source), words))
+        # Last: the report has to tell of a file also where the journal cannot be written any more.
+        if self.journal is not None:
+            self.journal.settle(job, reason=words)
 
     def tell(self, finished: Finished) -> None:
         """Show what became of a file; raise the error of a single one."""
