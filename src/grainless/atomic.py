@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import secrets
 import shutil
-import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,20 +35,17 @@ def _replace(path: Path, source: BinaryIO) -> None:
             shutil.copyfileobj(source, device)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY, suffix=".part")
+    temporary = path.parent / f"{TEMPORARY}{secrets.token_hex(8)}.part"
     try:
-        with os.fdopen(handle, "wb") as stream:
+        # Not tempfile: it keeps its files to their owner, and this one is as readable as any other new file.
+        with temporary.open("xb") as stream:
             shutil.copyfileobj(source, stream)
             stream.flush()
             os.fsync(stream.fileno())
-        # mkstemp keeps the file to its owner; this one is as readable as any other new file.
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            Path(temporary).unlink()
+            temporary.unlink()
         raise
 
 
