@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from grainless.batch.journal import Entry, Journal, Mark, Settings, journal_file, open_journal
+from grainless.batch.journal import Entry, Journal, Mark, Settings, journal_file, open_journal, read_journal
 from grainless.batch.outcomes import BatchReport, Finished, Outcome, Step, Watch, Watcher
 from grainless.batch.pipeline import DiskFullError, Pipeline, free_bytes
 from grainless.batch.plans import Failure, Job, Plan
@@ -94,12 +94,15 @@ def run(
 
 
 def preview(planned: Plan, work: Work, *, options: RunOptions | None = None) -> dict[Job, Choice]:
-    """Return what `run` would do with each file; nothing is made or changed. Raises what `run` raises."""
+    """Return what `run` would do with each file, also while one is at work there; nothing is made or changed.
+
+    Raises what `run` raises, but for a command that is at work.
+    """
     options = options or RunOptions()
     settings = work.settings()
     entries: Mapping[Path, Entry] = {}
     if not planned.single and journal_file(planned.out).exists():
-        with open_journal(planned.out) as journal:
+        with read_journal(planned.out) as journal:
             if not options.overwrite or journal.is_overwriting(planned.jobs, settings):
                 entries = journal.entries()
     choices = _choose(planned, entries, settings, options=options)
