@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,6 +63,34 @@ class Copying:
         self.on_write(job)
         replace_file(job.target, value)
         return (f"copied {job.name}",)
+
+
+_HOLD = """
+import sys, time
+from pathlib import Path
+from grainless.batch import Job
+from grainless.batch.journal import Mark, open_journal
+out, source = map(Path, sys.argv[1:])
+with open_journal(out) as journal:
+    job = Job(source / "a.png", out / "a.png", "a.png")
+    journal.expect([(job, Mark.of(job.source))], {"style": "plain"})
+    journal.settle(job)
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def held_journal(out: Path, source: Path) -> Iterator[subprocess.Popen[str]]:
+    """Have another process hold the journal of a folder, with a.png of another folder done; it is killed."""
+    command = [sys.executable, "-c", _HOLD, str(out), str(source)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        try:
+            yield holder
+        finally:
+            holder.kill()
 
 
 def contents(folder: Path) -> dict[str, bytes]:

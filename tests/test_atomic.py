@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from grainless.atomic import remove_unfinished, replace_file, unfinished_file
+from grainless.atomic import copy_file, remove_unfinished, replace_file, unfinished_file
 
 
 def test_bytes_arrive_in_a_new_folder_with_usual_rights(tmp_path):
@@ -21,6 +21,25 @@ def test_bytes_arrive_in_a_new_folder_with_usual_rights(tmp_path):
     plain.write_bytes(b"")
     if os.name == "posix":
         assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other rights")
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
+def test_rights_are_those_of_new_files_and_the_mask_of_the_process_stays_as_it_is(
+    tmp_path, monkeypatch, mask
+):
+    (tmp_path / "source").write_bytes(b"new")
+    before = os.umask(mask)
+    try:
+        with monkeypatch.context() as patch:
+            # It is one for all threads: set for an instant, it would be that of files that others make.
+            patch.setattr(os, "umask", lambda _: pytest.fail("the mask was set"))
+            replace_file(tmp_path / "one", b"new")
+            copy_file(tmp_path / "source", tmp_path / "two")
+    finally:
+        os.umask(before)
+    for name in ("one", "two"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o666 & ~mask
 
 
 def test_what_stood_there_is_replaced(tmp_path):

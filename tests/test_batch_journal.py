@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -11,23 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from batch_files import held_journal
 from grainless.batch import Job
-from grainless.batch.journal import Mark, journal_file, open_journal
+from grainless.batch.journal import Mark, journal_file, open_journal, read_journal
 from grainless.errors import InputError, OutputExistsError
-
-HOLD = """
-import sys, time
-from pathlib import Path
-from grainless.batch import Job
-from grainless.batch.journal import Mark, open_journal
-out = Path(sys.argv[1])
-with open_journal(out) as journal:
-    job = Job(Path("in/a.png"), out / "a.png", "a.png")
-    journal.expect([(job, Mark(1, 2))], {"strength": 1.0})
-    journal.settle(job)
-    print("held", flush=True)
-    time.sleep(60)
-"""
 
 
 def job(out: Path, name: str) -> Job:
@@ -76,14 +62,12 @@ def test_the_lock_and_nothing_else_dies_with_its_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("grainless.batch.journal._SECONDS_TO_WAIT", 0.1)
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        with pytest.raises(OutputExistsError, match="Another command is at work"), open_journal(tmp_path):
-            pass
-        holder.send_signal(signal.SIGKILL)
+    with (
+        held_journal(tmp_path, tmp_path),
+        pytest.raises(OutputExistsError, match="Another command is at work"),
+        open_journal(tmp_path),
+    ):
+        pass
     with open_journal(tmp_path) as journal:
         assert [entry.state for entry in journal.entries().values()] == ["done"]
     assert [path.name for path in (tmp_path / ".grainless").iterdir()] == ["journal.sqlite3"]
@@ -156,3 +140,118 @@ def test_damaged_pages_are_said_in_words(tmp_path: Path) -> None:
     journal_file(tmp_path).write_bytes(content[:4096] + b"Z" * (len(content) - 4096))
     with pytest.raises(InputError, match="cannot be read"), open_journal(tmp_path) as journal:
         journal.entries()
+
+
+# Looked into only
+
+
+def state_of(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Return all that can be seen of a folder's files."""
+    return {
+        str(path): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+        for path in [folder, *folder.rglob("*")]
+    }
+
+
+def test_a_journal_is_read_while_another_process_holds_it_and_after_that_was_killed(tmp_path: Path) -> None:
+    with held_journal(tmp_path, tmp_path):
+        before = state_of(tmp_path)
+        with read_journal(tmp_path) as journal:
+            assert [entry.state for entry in journal.entries().values()] == ["done"]
+        assert state_of(tmp_path) == before
+    before = state_of(tmp_path)
+    assert len(before) == 4, "the log has to be there, or this tests nothing"
+    with read_journal(tmp_path) as journal:
+        assert list(journal.entries()) == [tmp_path / "a.png"]
+    assert state_of(tmp_path) == before
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="rights do not bind this user")
+def test_a_journal_is_read_in_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
+    with open_journal(tmp_path) as journal:
+        journal.expect([(job(tmp_path, "a.png"), Mark(1, 1))], {})
+    folder = journal_file(tmp_path).parent
+    folder.chmod(0o555)
+    journal_file(tmp_path).chmod(0o444)
+    try:
+        with read_journal(tmp_path) as journal:
+            assert len(journal.entries()) == 1
+    finally:
+        folder.chmod(0o755)
+
+
+MARK = """
+import sys
+from pathlib import Path
+from grainless.batch import Job
+from grainless.batch.journal import Mark, open_journal
+out = Path(sys.argv[1])
+jobs = [Job(Path("in/a.png"), out / f"{number:03}.png", "a.png") for number in range(400)]
+with open_journal(out) as journal:
+    # The log is begun anew with nearly each mark, and not after a thousand.
+    journal._connection.execute("PRAGMA wal_autocheckpoint = 4")
+    journal._connection.execute("PRAGMA synchronous = OFF")
+    print("begun", flush=True)
+    while True:
+        journal.expect([(job, Mark(1, 2)) for job in jobs], {"strength": 1.0})
+        for job in jobs:
+            journal.settle(job)
+"""
+
+
+def test_what_is_read_beside_a_running_command_is_of_one_moment(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", MARK, tmp_path], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        try:
+            seen, busy = set(), 0
+            for _ in range(60):
+                try:
+                    with read_journal(tmp_path) as journal:
+                        states = [entry.state for _, entry in sorted(journal.entries().items())]
+                except OutputExistsError:
+                    busy += 1
+                    continue
+                assert states == sorted(states), "files are marked in their order"
+                assert len(states) in {0, 400}
+                seen.add(states.count("done"))
+        finally:
+            writer.kill()
+    assert len(seen) > 5
+    assert busy < 30
+
+
+OPEN = """
+import sys
+from pathlib import Path
+from grainless.batch.journal import open_journal
+with open_journal(Path(sys.argv[1])):
+    pass
+"""
+
+
+def test_the_own_process_does_not_lose_its_lock_by_a_look(tmp_path: Path) -> None:
+    with open_journal(tmp_path):
+        with pytest.raises(OutputExistsError, match="Another command is at work"), read_journal(tmp_path):
+            pass
+        command = [sys.executable, "-c", OPEN, tmp_path]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert "Another command is at work" in done.stderr
+    with read_journal(tmp_path) as journal:
+        assert journal.entries() == {}
+
+
+def test_a_look_at_what_is_no_journal_says_what_to_do(tmp_path: Path) -> None:
+    file = journal_file(tmp_path)
+    file.parent.mkdir()
+    file.write_bytes(b"no journal" * 1000)
+    with (
+        pytest.raises(InputError, match=rf"The journal {file} cannot be read.*Delete the folder"),
+        read_journal(tmp_path),
+    ):
+        pass
+    assert file.read_bytes() == b"no journal" * 1000
+    file.write_bytes(b"")
+    with read_journal(tmp_path) as journal:
+        assert journal.entries() == {}
+    assert file.read_bytes() == b""

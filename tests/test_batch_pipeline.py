@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from batch_files import Copying, contents, fill
-from grainless.batch import Job, Pipeline, RunOptions, Tick, plan, run
+from grainless.batch import BatchReport, Job, Pipeline, RunOptions, Step, Tick, plan, run
+from grainless.batch.journal import Journal
 from grainless.batch.pipeline import BYTES_IN_HAND, FILES_IN_HAND, free_bytes
+from grainless.errors import PictureError
 
 
 def test_the_next_is_read_and_the_last_is_written_while_one_is_at_work(tmp_path: Path) -> None:
@@ -109,6 +111,98 @@ def test_no_thread_is_left_behind(tmp_path: Path) -> None:
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("grainless")] == []
     run(planned, Copying())
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("grainless")] == []
+
+
+class Waiting(Copying):
+    """Copies; while b is at work it waits until a was told, which the next tick does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = threading.Event()
+
+    def write(self, value: bytes, job: Job) -> tuple[str, ...]:
+        said = tuple(super().write(value, job))
+        self.written.set()
+        return said
+
+    def compute(self, value: bytes, job: Job, tick: Tick) -> bytes:
+        if job.name == "b.png":
+            assert self.written.wait(20)
+            for _ in range(200):
+                try:
+                    tick(0.5)
+                except Exception as error:
+                    # As work may well do with what is wrong with its file.
+                    raise PictureError(f"{job.source} is broken: {error}") from error
+                time.sleep(0.01)
+            pytest.fail("a was never told")
+        return super().compute(value, job, tick)
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("no more"), PictureError("no more"), MemoryError("no more")])
+@pytest.mark.parametrize("place", ["journal", "progress"])
+def test_who_watches_and_fails_is_no_fault_of_the_picture_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, fault: Exception
+) -> None:
+    planned = plan([fill(tmp_path / "in", "a.png", "b.png", "c.png")], tmp_path / "out")
+    report = BatchReport()
+
+    def fail(*_: object, **__: object) -> None:
+        raise fault
+
+    def watch(step: Step) -> None:
+        if place == "progress" and step.outcome == "done":
+            fail()
+
+    if place == "journal":
+        monkeypatch.setattr(Journal, "settle", fail)
+    with pytest.raises(type(fault), match="no more") as caught:
+        run(planned, Waiting(), on_step=watch, report=report)
+    assert caught.value is fault
+    assert [job.name for job in report.done] == ["a.png"]
+    assert report.failed == []
+    monkeypatch.undo()
+    report = run(planned, Copying())
+    assert len(report.kept) == (place == "progress")
+    assert contents(tmp_path / "out") == {name: name.encode() for name in ("a.png", "b.png", "c.png")}
+
+
+def test_what_came_in_beside_a_mark_that_failed_is_noted_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["a.png", "bad-1.png", "bad-2.png", "c.png"]
+    planned = plan([fill(tmp_path / "in", *names)], tmp_path / "out")
+    last = threading.Event()
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no more")
+
+    monkeypatch.setattr(Journal, "settle", fail)
+    work = Copying(
+        on_read=lambda job: last.set() if job.name == "c.png" else None,
+        # The reader has told of both that are broken before it comes to the last.
+        on_compute=lambda _: last.wait(20),
+    )
+    report = BatchReport()
+    with pytest.raises(RuntimeError, match="no more"):
+        run(planned, work, report=report)
+    assert [Path(failure.name).name for failure in report.failed] == ["bad-1.png", "bad-2.png"]
+
+
+def test_a_pipeline_may_run_again_also_after_a_stop(tmp_path: Path) -> None:
+    stops = [True]
+
+    def stop(job: Job) -> None:
+        if stops.pop():
+            raise KeyboardInterrupt
+
+    pipeline = Pipeline(Copying(on_compute=lambda job: stop(job) if stops else None))
+    planned = plan([fill(tmp_path / "in", "a.png", "b.png")], tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        run(planned, Copying(), options=RunOptions(executor=pipeline))
+    for number in range(2):
+        options = RunOptions(executor=pipeline, overwrite=number > 0)
+        assert len(run(planned, Copying(), options=options).done) == 2
 
 
 def test_room_on_a_disk_is_told_before_a_folder_is_there(tmp_path: Path) -> None:

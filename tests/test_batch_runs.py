@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from batch_files import Copying, contents, fill, touch_later
+from batch_files import Copying, contents, fill, held_journal, touch_later
 from grainless.batch import BatchReport, Job, RunOptions, Step, plan, run
 from grainless.batch.journal import open_journal
 from grainless.batch.runs import preview
@@ -190,6 +190,16 @@ def test_a_preview_makes_nothing(tmp_path: Path) -> None:
     planned = plan([fill(tmp_path / "in", "a.png")], tmp_path / "out")
     assert list(preview(planned, Copying()).values()) == ["new"]
     assert not (tmp_path / "out").exists()
+
+
+def test_a_preview_beside_a_running_command_tells_how_far_that_is(tmp_path: Path) -> None:
+    source, out = fill(tmp_path / "in", "a.png", "b.png"), tmp_path / "out"
+    fill(out, "a.png")
+    with held_journal(out, source):
+        planned = plan([source], out)
+        assert list(preview(planned, Copying()).values()) == ["done", "new"]
+        overwrite = RunOptions(overwrite=True)
+        assert list(preview(planned, Copying(), options=overwrite).values()) == ["again", "new"]
 
 
 def test_half_written_files_of_a_killed_run_are_removed(tmp_path: Path) -> None:

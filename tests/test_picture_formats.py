@@ -13,6 +13,7 @@ from grainless.picture import (
     EXTENSIONS,
     Metadata,
     Picture,
+    check_output,
     is_picture_name,
     losses,
     read_picture,
@@ -156,3 +157,28 @@ def test_names():
 def test_unknown_endings_are_refused_with_the_list(name):
     with pytest.raises(PictureError, match=rf"{name}: .*\.png, \.jpg, .*\.bmp"):
         format_for(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "words"),
+    [
+        ("a.jpg", (65_500, 65_500, 3), None),
+        ("a.jpg", (1, 65_501), r"too large for JPEG; got 65501 x 1 pixels; expected at most 65500"),
+        ("a.webp", (16_384, 1, 1), r"got 1 x 16384 pixels; expected at most 16383 each way.*\.png or \.tif"),
+        ("a.png", (10**6, 10**6, 3), None),
+        ("a.bmp", (30_000, 30_000), None),
+        ("a.bmp", (40_000, 40_000, 1), None),
+        ("a.bmp", (40_000, 40_000), r"too large for BMP; got 40000 x 40000 pixels; expected at most 4 GB"),
+        ("a.gif", (1, 1), "does not tell a picture format"),
+        ("folder.png", (1, 1), r"folder\.png is a folder"),
+    ],
+)
+def test_what_cannot_be_written_is_known_before_there_is_a_picture(tmp_path, name, shape, words):
+    (tmp_path / "folder.png").mkdir()
+    if words is None:
+        check_output(tmp_path / "none" / name, shape)
+    else:
+        with pytest.raises(PictureError, match=words):
+            check_output(tmp_path / name, shape)
+    with pytest.raises(PictureError, match="quality is out of range; got 101; expected 1 to 100"):
+        check_output("a.png", (1, 1), quality=101)

@@ -18,12 +18,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 from grainless.atomic import remove_unfinished
@@ -35,6 +37,12 @@ VERSION = 1
 _APPLICATION = 0x67726E6C  # "grnl": tells our file from any other of SQLite
 _SECONDS_TO_WAIT = 2.0
 """For the lock: a process that was killed a moment ago may still hold it."""
+_LOG, _LOG_HEAD = "-wal", 32
+"""What the name of the database's log ends in, and how many bytes its head has."""
+_TRIES = 20
+"""To copy a database that is written meanwhile."""
+_held_here: set[str] = set()
+"""Folders whose journals this process holds."""
 _TABLES = (
     "CREATE TABLE settings (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE)",
     # The overwriting run that has not come to its end, or nothing.
@@ -182,18 +190,78 @@ def open_journal(out: Path) -> Iterator[Journal]:
     Raises InputError where another command holds it, where it is damaged or of a newer grainless, and where
     it cannot be written.
     """
-    folder = out / FOLDER
+    file, place = journal_file(out), os.path.realpath(out)
     with _in_words(out):
-        folder.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(folder / FILE, timeout=_SECONDS_TO_WAIT, isolation_level=None)
+        file.parent.mkdir(parents=True, exist_ok=True)
+    with _connected(file, out) as connection:
+        _held_here.add(place)
+        try:
+            yield Journal(connection, out)
+        finally:
+            _held_here.discard(place)
+
+
+@contextmanager
+def read_journal(out: Path) -> Iterator[Journal]:
+    """Look into the journal of the folder `out` as it is now; nothing there is made, changed or locked.
+
+    So it may be read where nothing can be written, and while another command holds it. What is read is a
+    copy: SQLite itself would wait for that command, and make files. Raises InputError as `open_journal` does,
+    and OutputExistsError where this very process holds the journal.
+    """
+    if os.path.realpath(out) in _held_here:
+        # On POSIX systems whoever closes a file gives up all locks that his process has on it.
+        raise _busy(out)
+    with TemporaryDirectory(prefix="grainless-") as folder:
+        copy = Path(folder) / FILE
+        with _in_words(out):
+            _copy_database(journal_file(out), copy, out)
+        with _connected(copy, out) as connection:
+            yield Journal(connection, out)
+
+
+@contextmanager
+def _connected(file: Path, out: Path) -> Iterator[sqlite3.Connection]:
+    """Hold the database in a file, the journal of `out`."""
+    with _in_words(out):
+        connection = sqlite3.connect(file, timeout=_SECONDS_TO_WAIT, isolation_level=None)
     try:
         with _in_words(out):
             _prepare(connection, out)
-        yield Journal(connection, out)
+        yield connection
     finally:
         # The rows are on the disk already; closing only tidies up.
         with suppress(sqlite3.Error):
             connection.close()
+
+
+def _copy_database(file: Path, copy: Path, out: Path) -> None:
+    """Copy a database with its log so that both belong together, whoever writes them meanwhile.
+
+    What is new stands in the log first, and goes from there into the database, until the log is begun anew
+    under other numbers in its head (https://www.sqlite.org/walformat.html). So a log that is copied last, and
+    that is the same one as before, holds all that the copy of the database has missed.
+    """
+    for _ in range(_TRIES):
+        before = _log_of(file)
+        for ending in ("", "-journal", _LOG):
+            part = copy.with_name(copy.name + ending)
+            part.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                shutil.copyfile(file.with_name(file.name + ending), part)
+        if _log_of(file) == before:
+            return
+    raise _busy(out)
+
+
+def _log_of(file: Path) -> object:
+    """Return what tells one log of a database from the next; what tells the database where it has none."""
+    try:
+        with file.with_name(file.name + _LOG).open("rb") as stream:
+            head = stream.read(_LOG_HEAD)
+    except FileNotFoundError:
+        head = b""
+    return head or Mark.of(file)
 
 
 def journal_file(out: Path) -> Path:
@@ -247,9 +315,7 @@ def _in_words(out: Path) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         # The lower byte is the kind of error, the rest says more about it.
         if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
-            raise OutputExistsError(
-                f"Another command is at work in {out}", remedy="Wait for its end, or name another output"
-            ) from error
+            raise _busy(out) from error
         if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
             # The disk is well: a table is missing.
             raise _damaged(out, str(error)) from error
@@ -265,6 +331,12 @@ def _in_words(out: Path) -> Iterator[None]:
         raise InputError(
             f"The folder {out} cannot be used: {error.strerror or error}", remedy="Name another output"
         ) from error
+
+
+def _busy(out: Path) -> OutputExistsError:
+    return OutputExistsError(
+        f"Another command is at work in {out}", remedy="Wait for its end, or name another output"
+    )
 
 
 def _damaged(out: Path, reason: str) -> InputError:

@@ -16,13 +16,21 @@ from grainless.batch.outcomes import Tick
 from grainless.batch.plans import Job
 from grainless.batch.removal import Removal, Shown, removed_picture, write_any
 from grainless.blend import Blend
-from grainless.denoiser import Denoiser
+from grainless.denoiser import Denoiser, crop_box
 from grainless.diagnosis import ADVISED, diagnose_picture
 from grainless.errors import BrokenAnswerError, ModelError, PictureError
 from grainless.memory import give_back
 from grainless.model_file import find_model
 from grainless.noise import corrupt, parse_noise, seed_for
-from grainless.picture import EXTENSIONS, AnyPicture, Picture, StoredPicture, look_at, losses, read_picture
+from grainless.picture import (
+    EXTENSIONS,
+    AnyPicture,
+    Picture,
+    StoredPicture,
+    check_output,
+    look_at,
+    read_picture,
+)
 from grainless.runtime import Precision, Runtime
 
 KEPT = "kept the original"
@@ -44,10 +52,9 @@ class _PictureWork:
 
     def read(self, job: Job) -> Any:
         """Decode the source; refuse first an output format that cannot hold it."""
-        most = MAX_MEGAPIXELS if self.max_megapixels is None else self.max_megapixels
-        picture = read_picture(job.source, max_megapixels=most)
-        losses(picture, job.target)
-        return picture
+        facts = look_at(job.source, max_megapixels=self._most())
+        check_output(job.target, (facts.height, facts.width), quality=self.quality)
+        return read_picture(job.source, max_megapixels=self._most())
 
     def size(self, value: Any) -> tuple[int, int]:
         """Return pixels and bytes of a picture."""
@@ -58,6 +65,9 @@ class _PictureWork:
         """Encode a result; say what was converted and what was lost. Folders come with their first file."""
         _make_folder(job.target.parent)
         return (*value.notes, *write_any(value, job.target, quality=self.quality))
+
+    def _most(self) -> float:
+        return MAX_MEGAPIXELS if self.max_megapixels is None else self.max_megapixels
 
 
 def _make_folder(folder: Path) -> None:
@@ -139,8 +149,10 @@ class Denoising(_PictureWork):
         """Decode the source into memory, or onto the disk; refuse first what cannot be done."""
         most = np.inf if self.max_megapixels is None else self.max_megapixels
         facts = look_at(job.source, max_megapixels=most)
+        part = crop_box(self.crop, (facts.height, facts.width))
+        check_output(job.target, (part.height, part.width), quality=self.quality)
         if self.max_memory is None and not goes_to_disk(facts, job.target):
-            return super().read(job)
+            return read_picture(job.source, max_megapixels=self._most())
         _make_folder(job.target.parent)
         limit = None
         if self.max_memory is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Queue, SimpleQueue
@@ -78,18 +79,39 @@ class Pipeline:
     def __init__(self, work: Work, *, bytes_in_hand: int = BYTES_IN_HAND) -> None:
         """Take what is to be done to each file; with 1 byte in hand they go strictly one by one."""
         self._work = work
-        self._room = _Room(bytes_in_hand)
-        self._events: SimpleQueue[_Loaded | Finished] = SimpleQueue()
-        # One only: where the disk is slower than the network, the network waits.
-        self._computed: Queue[_Loaded | None] = Queue(maxsize=1)
-        self._waiting: deque[_Loaded] = deque()
-        self._unsettled = 0
+        self._bytes_in_hand = bytes_in_hand
 
     def run(self, jobs: Sequence[Job], watch: Watch) -> None:
         """Do all files; whatever way it ends, what was begun to be written is written and recorded.
 
         Raises DiskFullError where there is no room for a result, and what `watch` raises.
         """
+        _Run(self._work, watch, _Room(self._bytes_in_hand)).do(jobs)
+
+
+class _WatchError(BaseException):
+    """Carries an error of who watches through the work on a picture, which must not take it for its own."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class _Run:
+    """One run of a pipeline."""
+
+    def __init__(self, work: Work, watch: Watch, room: _Room) -> None:
+        self._work = work
+        self._watch = watch
+        self._room = room
+        self._events: SimpleQueue[_Loaded | Finished] = SimpleQueue()
+        # One only: where the disk is slower than the network, the network waits.
+        self._computed: Queue[_Loaded | None] = Queue(maxsize=1)
+        self._waiting: deque[_Loaded] = deque()
+        self._unsettled = 0
+
+    def do(self, jobs: Sequence[Job]) -> None:
+        """Do all files, as `Pipeline.run` says."""
         self._unsettled = len(jobs)
         reader = threading.Thread(target=self._read_all, args=(jobs,), name="grainless-reader")
         writer = threading.Thread(target=self._write_all, name="grainless-writer")
@@ -99,17 +121,21 @@ class Pipeline:
             while self._unsettled:
                 event = self._waiting.popleft() if self._waiting else self._events.get()
                 if isinstance(event, Finished):
-                    self._settle(event, watch)
+                    self._settle(event)
                 else:
-                    self._compute(event, watch)
+                    self._compute(event)
+        except _WatchError as carrier:
+            raise carrier.error from carrier.error.__cause__
         finally:
             self._room.close()
             self._computed.put(None)
             reader.join()
             writer.join()
-            for event in self._arrived():
-                if isinstance(event, Finished) and not isinstance(event.error, DiskFullError):
-                    watch.record(event)
+            # The stack calls all of them, also where one fails, and the last that it was given first.
+            with ExitStack() as stack:
+                for event in reversed(tuple(self._arrived())):
+                    if isinstance(event, Finished) and not isinstance(event.error, DiskFullError):
+                        stack.callback(self._watch.record, event)
 
     def _read_all(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
@@ -126,18 +152,15 @@ class Pipeline:
                 # Else this thread would hold a picture while it waits.
                 del value
 
-    def _compute(self, loaded: _Loaded, watch: Watch) -> None:
+    def _compute(self, loaded: _Loaded) -> None:
         """Do the middle step, and hand the answer on."""
         job = loaded.job
 
         def tick(share: float) -> None:
-            # Marks are made soon, not only when a large picture is through.
-            for event in self._arrived():
-                if isinstance(event, Finished):
-                    self._settle(event, watch)
-                else:
-                    self._waiting.append(event)
-            watch.working(job, share)
+            try:
+                self._look_around(job, share)
+            except Exception as error:
+                raise _WatchError(error) from error
 
         tick(0.0)
         try:
@@ -146,9 +169,18 @@ class Pipeline:
             raise
         except Exception as error:  # noqa: BLE001  # as above
             self._room.change(files=-1, nbytes=-loaded.nbytes)
-            self._settle(Finished(job, error=in_words(error, job)), watch)
+            self._settle(Finished(job, error=in_words(error, job)))
         else:
             self._computed.put(replace(loaded, value=value))
+
+    def _look_around(self, job: Job, share: float) -> None:
+        """Tell how far a file is, and mark those that are through: soon, also beside a large picture."""
+        for event in self._arrived():
+            if isinstance(event, Finished):
+                self._settle(event)
+            else:
+                self._waiting.append(event)
+        self._watch.working(job, share)
 
     def _write_all(self) -> None:
         while (computed := self._computed.get()) is not None:
@@ -164,17 +196,18 @@ class Pipeline:
             self._events.put(finished)
             del computed
 
-    def _arrived(self) -> list[_Loaded | Finished]:
-        """Return what the other threads have brought since, without waiting."""
-        # Only this thread takes out, so what is counted here is there.
-        return [self._events.get() for _ in range(self._events.qsize())]
+    def _arrived(self) -> Iterator[_Loaded | Finished]:
+        """Give what the other threads have brought since, without waiting; what is not taken stays."""
+        # Only this thread takes out, so what is there stays there.
+        while not self._events.empty():
+            yield self._events.get()
 
-    def _settle(self, finished: Finished, watch: Watch) -> None:
+    def _settle(self, finished: Finished) -> None:
         if isinstance(finished.error, DiskFullError):
             raise finished.error
         self._unsettled -= 1
-        watch.record(finished)
-        watch.tell(finished)
+        self._watch.record(finished)
+        self._watch.tell(finished)
 
 
 def check_disk(target: Path, nbytes: int) -> None:

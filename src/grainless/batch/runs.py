@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from grainless.atomic import remove_unfinished
-from grainless.batch.journal import Entry, Journal, Mark, Settings, journal_file, open_journal
+from grainless.batch.journal import Entry, Journal, Mark, Settings, journal_file, open_journal, read_journal
 from grainless.batch.outcomes import BatchReport, Finished, Outcome, Step, Watch, Watcher
 from grainless.batch.pipeline import DiskFullError, Pipeline, free_bytes
 from grainless.batch.plans import Failure, Job, Plan
@@ -98,12 +98,15 @@ def run(
 
 
 def preview(planned: Plan, work: Work, *, options: RunOptions | None = None) -> dict[Job, Choice]:
-    """Return what `run` would do with each file; nothing is made or changed. Raises what `run` raises."""
+    """Return what `run` would do with each file, also while one is at work there; nothing is made or changed.
+
+    Raises what `run` raises, but for a command that is at work.
+    """
     options = options or RunOptions()
     settings = work.settings()
     entries: Mapping[Path, Entry] = {}
     if not planned.single and journal_file(planned.out).exists():
-        with open_journal(planned.out) as journal:
+        with read_journal(planned.out) as journal:
             if not options.overwrite or journal.is_overwriting(planned.jobs, settings):
                 entries = journal.entries()
     choices = _choose(planned, entries, settings, options=options)
@@ -230,14 +233,15 @@ class _Ledger:
         """Put down what became of a file."""
         job, error = finished.job, finished.error
         words = None if error is None else reason(error)
-        if self.journal is not None:
-            self.journal.settle(job, reason=words)
         self.finished += 1
         if words is None:
             self.report.done.append(job)
             self.report.megapixels += finished.pixels / 1e6
         else:
             self.report.failed.append(Failure(str(job.source), words))
+        # Last: the report has to tell of a file also where the journal cannot be written any more.
+        if self.journal is not None:
+            self.journal.settle(job, reason=words)
 
     def tell(self, finished: Finished) -> None:
         """Show what became of a file; raise the error of a single one."""

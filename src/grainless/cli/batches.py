@@ -13,7 +13,9 @@ import typer
 
 from grainless.batch import BatchReport, Plan, RunOptions, Step, Watcher, Work, run
 from grainless.batch.runs import TO_DO, Choice, preview
+from grainless.batch.work import reason
 from grainless.cli.console import held_interrupt, stderr
+from grainless.errors import GrainlessError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,12 +54,31 @@ def run_files(planned: Plan, work: Work, *, shown: Shown, options: RunOptions) -
         _say_failures(console, report)
         console.print(f"stopped after {finished} of {len(planned.jobs)} files; nothing is half-written")
         raise
-    _say_failures(console, report)
-    console.print(_summary(planned, report, shown.verb))
-    if shown.as_json:
-        typer.echo(json.dumps(report.as_json(planned, settings=work.settings()), indent=2))
+    except Exception as error:
+        begun = report.done or len(report.failed) > len(planned.unreadable)
+        if begun and not planned.single:
+            _conclude(planned, work, report=report, shown=shown, error=error)
+            if isinstance(error, GrainlessError):
+                # 2 would say that nothing was begun.
+                error.exit_code = 1
+        raise
+    _conclude(planned, work, report=report, shown=shown)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
+
+
+def _conclude(
+    planned: Plan, work: Work, *, report: BatchReport, shown: Shown, error: Exception | None = None
+) -> None:
+    """Say what became of all files, for people and for programs; an `error` that ended the run follows."""
+    console = stderr()
+    _say_failures(console, report)
+    console.print(_summary(planned, report, shown.verb))
+    if error is not None:
+        # Not in the summary for people, who read it in the next line.
+        report.stopped = reason(error)
+    if shown.as_json:
+        typer.echo(json.dumps(report.as_json(planned, settings=work.settings()), indent=2))
 
 
 def show_preview(planned: Plan, work: Work, *, shown: Shown, options: RunOptions) -> None:

@@ -1,7 +1,7 @@
 """Picture files: reading, writing, and what each format keeps or loses."""
 
 from grainless.picture.content import Metadata, Picture
-from grainless.picture.formats import EXTENSIONS, format_for, is_picture_name, losses
+from grainless.picture.formats import EXTENSIONS, check_output, format_for, is_picture_name, losses
 from grainless.picture.reading import read_picture
 from grainless.picture.results import encoding_bytes, write_stored
 from grainless.picture.stored import AnyPicture, PictureFacts, StoredPicture, look_at, store_picture
@@ -14,6 +14,7 @@ __all__ = [
     "Picture",
     "PictureFacts",
     "StoredPicture",
+    "check_output",
     "encoding_bytes",
     "format_for",
     "is_picture_name",

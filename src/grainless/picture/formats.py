@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _LONGEST_EXIF = 65_533 - 6
 _LONGEST_JPEG_XMP = 65_533 - 29
+_LONGEST_BMP = 2**32 - 1 - 14 - 40 - 4 * 256
+"""Bytes of its rows: the head counts all bytes of the file in 32 bits, and begins with up to 256 colours."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,33 @@ def format_for(path: str | os.PathLike[str]) -> Format:
             remedy="Choose a name with one of these endings",
         )
     return FORMATS[EXTENSIONS[suffix]]
+
+
+def check_output(path: str | os.PathLike[str], shape: tuple[int, ...], *, quality: int = 95) -> None:
+    """Raise PictureError where no picture of such a size can be written under a name, as its writer would.
+
+    `shape` is (height, width) or (height, width, channels), three channels if not told. Nothing is made, and
+    the folder need not be there yet: this is for the time before anything is decoded.
+    """
+    row = format_for(path)
+    if not 1 <= quality <= 100:
+        raise PictureError("the quality is out of range", got=quality, expected="1 to 100")
+    if Path(path).is_dir():
+        raise PictureError(f"{path} is a folder", expected="a file name")
+    height, width, channels = (*shape, 3)[:3]
+    longest = row.longest_side
+    if row.name == "bmp" and -(-width * channels // 4) * 4 * height > _LONGEST_BMP:
+        expected = "at most 4 GB of values"
+    elif longest is not None and max(height, width) > longest:
+        expected = f"at most {longest} each way"
+    else:
+        return
+    raise PictureError(
+        f"{path}: the picture is too large for {row.title}",
+        got=f"{width} x {height} pixels",
+        expected=expected,
+        remedy="Choose a name ending in .png or .tif",
+    )
 
 
 def stores_icc(row: Format, icc: bytes, channels: int) -> bool:

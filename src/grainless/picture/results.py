@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grainless.picture import libvips, tags
-from grainless.picture.formats import format_for, losses
-from grainless.picture.writing import check_output, encode, file_form, keeps_associated, whole_file
+from grainless.picture.formats import check_output, format_for, losses
+from grainless.picture.writing import encode, file_form, keeps_associated, whole_file
 from grainless.tiling import Box
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def write_stored(
     """Write a picture that lies on the disk; all else is as in `write_picture`."""
     path = Path(path)
     row = format_for(path)
-    check_output(path, picture.pixels.shape, quality)
+    check_output(path, picture.pixels.shape, quality=quality)
     lost = losses(picture, path)
     with whole_file(path) as unfinished:
         content = _Values(picture, row)

@@ -13,7 +13,7 @@ import numpy as np
 from grainless.atomic import unfinished_file
 from grainless.errors import PictureError
 from grainless.picture import bitmap, depth, exif, libvips, tags
-from grainless.picture.formats import Format, format_for, losses, stores_icc
+from grainless.picture.formats import Format, check_output, format_for, losses, stores_icc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ def write_picture(picture: Picture, path: str | os.PathLike[str], *, quality: in
     """
     path = Path(path)
     row = format_for(path)
-    check_output(path, picture.pixels.shape, quality)
+    check_output(path, picture.pixels.shape, quality=quality)
     if not all(depth.all_finite(part) for part in (picture.pixels, picture.alpha) if part is not None):
         raise PictureError(f"{path}: the picture holds NaN or infinity", remedy="Nothing was written")
     lost = losses(picture, path)
@@ -55,6 +55,10 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Turns the system's refusals into errors in words, and leaves nothing where there is any error.
     """
+    if not path.parent.is_dir():
+        raise PictureError(
+            f"{path} cannot be written", got="its folder does not exist", remedy="Create it first"
+        )
     try:
         # In the same folder, so that the last step is a change of name and not a copy.
         with unfinished_file(path.parent) as unfinished:
@@ -136,27 +140,6 @@ def file_form(
     if row.name == "tiff" and associated and alpha is not None:
         pixels = depth.multiplied(pixels, alpha)
     return pixels, alpha
-
-
-def check_output(path: Path, shape: tuple[int, ...], quality: int) -> None:
-    """Raise PictureError where a picture `(height, width, ...)` cannot be written under a name."""
-    row = format_for(path)
-    if not 1 <= quality <= 100:
-        raise PictureError("the quality is out of range", got=quality, expected="1 to 100")
-    if path.is_dir():
-        raise PictureError(f"{path} is a folder", expected="a file name")
-    if not path.parent.is_dir():
-        raise PictureError(
-            f"{path} cannot be written", got="its folder does not exist", remedy="Create it first"
-        )
-    height, width = shape[:2]
-    if row.longest_side is not None and max(height, width) > row.longest_side:
-        raise PictureError(
-            f"{path}: the picture is too large for {row.title}",
-            got=f"{width} x {height} pixels",
-            expected=f"at most {row.longest_side} each way",
-            remedy="Choose a name ending in .png or .tif",
-        )
 
 
 def _settle(path: Path) -> None:

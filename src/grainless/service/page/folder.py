@@ -40,7 +40,7 @@ class CleanedFolder:
     """Pictures that the work had not come to when it was stopped."""
 
 
-class _Stopped(BaseException):  # no error: nothing that fails a picture may catch it
+class _Stopped(Exception):  # noqa: N818  # no error: somebody wants it so
     """Ends the work on pictures that nobody wants any more."""
 
 
