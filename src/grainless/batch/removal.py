@@ -18,7 +18,7 @@ from grainless.blend import Blend, mask_plane, read_mask, store_mask
 from grainless.denoiser import crop_box
 from grainless.diagnosis.sampling import to_levels
 from grainless.errors import InputError, OutputExistsError
-from grainless.guard import SIDE, Guard
+from grainless.guard import compare_planes
 from grainless.picture import (
     AnyPicture,
     Metadata,
@@ -102,25 +102,13 @@ class Removal:
     ) -> str:
         """Say why a result is worse than the part `crop` of its picture; nothing if it is not, or not asked.
 
-        With a mask only what is cleaned by more than half of the most is looked at: what is left as it is
-        would pass for flat and clean.
+        Where nothing is cleaned, by the mask of the whole picture, nothing is looked at.
         """
         if not self.guard:
             return ""
         (old, alpha), (new, _) = planes_of(before, crop), planes_of(after)
-        shown = None if mask is None else mask_plane(mask)
-        half = 0.0 if shown is None else max(shown.read(strip).max() for strip in strips(shown)) / 2
-        shown = None if shown is None else _cropped_plane(shown, crop)
-        guard = Guard(*old.shape[:2], linear=linear)
-        # Strips of whole blocks: so the verdict is that of the picture in one piece.
-        for strip in strips(old, multiple=SIDE):
-            visible = np.ones((strip.height, strip.width), dtype=bool)
-            if alpha is not None:
-                visible &= alpha.read(strip)[..., 0] > 0
-            if shown is not None:
-                visible &= shown.read(strip)[..., 0] > half
-            guard.see(old.read(strip), new.read(strip), strip, visible=visible)
-        return guard.verdict().reason
+        shown = None if mask is None else _cropped_plane(mask_plane(mask), crop)
+        return compare_planes(old, new, alpha=alpha, mask=shown, linear=linear).reason
 
 
 @dataclass(frozen=True)
