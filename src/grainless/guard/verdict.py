@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from grainless.diagnosis.sampling import places, to_levels
 from grainless.errors import InputError
 from grainless.guard.evidence import Evidence, gather
-from grainless.guard.tally import SIDE, Tally
+from grainless.guard.tally import PART_SIDE, Tally
 from grainless.planes import ArrayPlane, Plane, strips
 from grainless.tiling import Box
 from grainless.tone import encode_srgb
@@ -88,8 +88,15 @@ class Guard:
 
         uint8, uint16, or floats, whose values outside [0, 1] are clipped. `part` is where they lie, `visible`
         `(h, w)` which pixels count, `cleaned` which of these all checks but that for broken values look at;
-        None for all. Raises `InputError` for arrays that do not fit.
+        None for all. Parts begin on multiples of 32 pixels from the picture's corner, `PART_SIDE`, which is
+        how the whole picture is cut to be looked at; else ValueError. Raises `InputError` for arrays that do
+        not fit.
         """
+        if part.top % PART_SIDE or part.left % PART_SIDE:
+            raise ValueError(
+                f"The part begins at row {part.top}, column {part.left};"
+                f" expected multiples of {PART_SIDE} from the corner of the picture"
+            )
         shape = (part.height, part.width)
         if before.shape != after.shape or before.shape[:2] != shape or before.dtype != after.dtype:
             raise InputError(
@@ -132,7 +139,7 @@ class Guard:
         if tally.broken:
             return f"{tally.broken} values of the result are no numbers (NaN or infinity)"
         if tally.moved:
-            share = f"{tally.moved} of {tally.blocks} parts of {SIDE} by {SIDE} pixels"
+            share = f"{tally.moved} of {tally.blocks} parts of {PART_SIDE} by {PART_SIDE} pixels"
             return f"{share} became {'black' if tally.black == tally.moved else 'another picture'}"
         return ""
 
@@ -173,7 +180,7 @@ def compare_planes(
     half = 0.0 if mask is None else _most(mask, alpha) / 2
     # Strips of whole blocks: so the verdict is that of the picture in one piece. In one piece the copies in
     # single precision would be larger than the picture.
-    for strip in strips(before, multiple=SIDE):
+    for strip in strips(before, multiple=PART_SIDE):
         visible = None if alpha is None else alpha.read(strip)[..., 0] > 0
         cleaned = None
         if mask is not None:
