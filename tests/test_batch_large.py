@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +17,10 @@ from hypothesis import strategies as st
 
 import tiny_models
 from grainless.batch import Pipeline, RunOptions, large, pictures, plan, run
-from grainless.batch.large import goes_to_disk, sampled
+from grainless.batch.large import diagnosis_bytes, goes_to_disk, sampled
 from grainless.batch.pictures import Denoising
 from grainless.batch.pipeline import DiskFullError
-from grainless.batch.removal import Removal
+from grainless.batch.removal import Removal, removed_picture
 from grainless.budget import Budget
 from grainless.diagnosis import diagnose_picture
 from grainless.errors import InputError, ModelError, PictureError
@@ -297,6 +298,71 @@ KINDS = {
 
 
 @LINUX
+@pytest.mark.parametrize(
+    ("kind", "bands", "side"),
+    [("uint8", 3, 1100), ("uint8", 1, 1100), ("float32", 3, 1100), ("float32", 4, 900), ("uint16", 3, 700)],
+)
+def test_what_a_diagnosis_takes_is_counted(tmp_path, kind, bands, side):
+    noisy = values(kind, bands, height=side, width=side)
+    alpha = noisy[..., -1] if bands == 4 else None
+    path = tmp_path / "in.tif"
+    write_picture(Picture(noisy[..., : min(bands, 3)], alpha, Metadata(), "tiff"), path)
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from grainless.batch.large import sampled\n"
+        "from grainless.diagnosis import diagnose_picture\n"
+        "from grainless.memory import give_back, held_memory, peak_memory\n"
+        "from grainless.picture import store_picture\n"
+        "stored = store_picture(sys.argv[1], Path(sys.argv[1]).parent)\n"
+        "give_back()\n"
+        "begin = held_memory()\n"
+        "Path('/proc/self/clear_refs').write_text('5')  # the peak counts from here on\n"
+        "diagnose_picture(sampled(stored), linear=True)\n"
+        "print(peak_memory() - begin)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    counted = diagnosis_bytes(look_at(path))
+    assert counted / 2 < int(done.stdout) < counted + 5 * 10**6
+
+
+@pytest.mark.parametrize("shape", [(1400, 1000), (150, 9000)])
+@pytest.mark.parametrize(("kind", "bands"), [("uint8", 3), ("float32", 4)])
+def test_the_guard_and_what_was_removed_take_less_than_decoding(tmp_path, kind, bands, shape):
+    path = tmp_path / "in.tif"
+    noisy = values(kind, bands, height=shape[0], width=shape[1])
+    alpha = noisy[..., -1] if bands == 4 else None
+    write_picture(Picture(noisy[..., :3], alpha, Metadata(), "tiff"), path)
+    stored, result = store_picture(path, tmp_path), store_picture(path, tmp_path)
+    for look in (Removal().why_worse, removed_picture):
+        tracemalloc.start()
+        look(stored, result, linear=True)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < look_at(path).decoding, look
+
+
+@LINUX
+def test_only_a_diagnosis_that_is_made_is_counted(tmp_path, monkeypatch, model):
+    asked = []
+
+    def tile(_budget, _denoiser, *, beside, side):
+        asked.append(beside)
+        return 64
+
+    monkeypatch.setattr(Budget, "tile", tile)
+    for side in (10, 1030):
+        source = saved(tmp_path / "in.png", values("uint8", 3, height=side, width=side), "PNG")
+        job = plan([source], tmp_path / "out.png").jobs[0]
+        for name in (model, "auto"):
+            Denoising(model=name, max_memory=GB).read(job)
+        facts = look_at(source)
+        assert asked[-1] == max(facts.decoding, diagnosis_bytes(facts))
+    assert asked[0] == asked[1]
+    assert asked[2] < asked[3]
+
+
+@LINUX
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", list(KINDS))
@@ -323,18 +389,23 @@ def test_memory_does_not_grow_with_the_picture(tmp_path, kind):
 @LINUX
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_the_smallest_limit_that_is_told_is_kept(tmp_path):
+@pytest.mark.parametrize(
+    ("model", "limits", "further"),
+    [("fast", (400, 700), ["--show-removed"]), ("auto", (), ["--crop", "0,0,300,300"])],
+    ids=["fast", "auto"],
+)
+def test_the_smallest_limit_that_is_told_is_kept(tmp_path, model, limits, further):
     source = tmp_path / "in.tif"
     synthetic(1500).write_to_file(str(source), compression="deflate")
-    options = ["--model", "fast", "--max-memory"]
+    options = ["--model", model, *further, "--max-memory"]
     with pytest.raises(subprocess.CalledProcessError) as refused:
         peak_of(source, tmp_path / "out.tif", *options, "60MB")
     least = re.search(r"expected at least (\d+) MB", refused.value.stderr)[1]
-    peak, _ = peak_of(source, tmp_path / "out.tif", *options, f"{least}MB")
-    assert peak < int(least) * 10**6
-    for limit in (400, 700):
-        peak, _ = peak_of(source, tmp_path / "out.tif", *options, f"{limit}MB")
-        assert peak < limit * 10**6
+    for limit in (least, *limits):
+        peak, said = peak_of(source, tmp_path / "out.tif", *options, f"{limit}MB")
+        print(model, limit, f"{peak / 1e6:.0f} MB")
+        assert peak < int(limit) * 10**6
+        assert ("model universal" in said) == (model == "auto")
 
 
 @LINUX

@@ -36,6 +36,13 @@ _FILL_BYTES = 8
 """Bytes per pixel, at most, that the fill under transparent pixels takes on the disk."""
 
 
+_DIAGNOSIS_BYTES = 40
+"""Of memory, for each value that a diagnosis looks at: measured, with the kind that takes the most.
+
+The guard, and the picture of what was removed, always take less than decoding does.
+"""
+
+
 @dataclass(frozen=True)
 class Large:
     """A picture on the disk."""
@@ -51,6 +58,12 @@ def sampled(picture: AnyPicture) -> Picture:
         return picture
     rows, columns = picture.pixels.shape[:2]
     return picture.boxes(spans(rows), spans(columns))
+
+
+def diagnosis_bytes(facts: PictureFacts) -> int:
+    """Return how many bytes of memory the diagnosis of a picture on the disk takes, about."""
+    rows, columns = (sum(map(len, spans(side))) for side in (facts.height, facts.width))
+    return _DIAGNOSIS_BYTES * rows * columns * facts.channels
 
 
 def goes_to_disk(facts: PictureFacts, target: Path) -> bool:
@@ -70,6 +83,8 @@ class Limit:
     """In bytes, of the whole process."""
     denoiser: Denoiser
     mask: Path | None = None
+    diagnosed: bool = False
+    """Whether pictures are looked at first."""
 
 
 def read_large(
@@ -110,7 +125,8 @@ def _fitting_tile(source: Path, target: Path, facts: PictureFacts, limit: Limit)
             "choose a name ending in .png, .tif or .jpg",
         )
     mask = 0 if limit.mask is None else look_at(limit.mask).decoding
-    beside = max(facts.decoding, encoding, mask)
+    diagnosis = diagnosis_bytes(facts) if limit.diagnosed else 0
+    beside = max(facts.decoding, encoding, mask, diagnosis)
     return budget.tile(limit.denoiser, beside=beside, side=max(facts.width, facts.height))
 
 

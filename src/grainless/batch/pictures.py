@@ -144,7 +144,7 @@ class Denoising(_PictureWork):
         _make_folder(job.target.parent)
         limit = None
         if self.max_memory is not None:
-            limit = Limit(self.max_memory, self._denoiser(), self.removal.mask)
+            limit = Limit(self.max_memory, self._denoiser(), self.removal.mask, diagnosed=self.auto)
         beside = (self.removal.mask is not None) + 2 * self.removal.show
         return read_large(job.source, job.target, facts, limit=limit, beside=beside)
 

@@ -39,6 +39,8 @@ GRAY, AMPLIFICATION = 128, 4
 SHOWN = ".removed.png"
 """What is put behind the name of a result for the picture of what was removed."""
 
+_SINGLE = 4
+"""Bytes of a float in single precision."""
 _MASK_BYTES = 500 * 10**6
 """A larger mask is not read into memory to be checked before the first picture."""
 
@@ -169,7 +171,7 @@ def removed_picture(
         shown = show_removed(old.read(whole), new.read(whole), linear=linear)
         return Picture(shown, None, Metadata(), "png")
     plane = after.new((height, width, channels), np.dtype(np.uint8))
-    for strip in strips(old):
+    for strip in strips(old, itemsize=_SINGLE):
         plane.write(strip, show_removed(old.read(strip), new.read(strip), linear=linear))
     return StoredPicture(plane, None, Metadata(), "png", associated_alpha=False, notes=(), new=after.new)
 
