@@ -6,8 +6,10 @@ import re
 import subprocess
 import sys
 import tracemalloc
+import weakref
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny_models
-from grainless.batch import Pipeline, RunOptions, large, pictures, plan, run
+from grainless import planes
+from grainless.batch import Pipeline, RunOptions, large, pictures, pipeline, plan, run
 from grainless.batch.large import diagnosis_bytes, goes_to_disk, sampled
 from grainless.batch.pictures import Denoising
 from grainless.batch.pipeline import DiskFullError
@@ -31,8 +34,11 @@ from grainless.picture import (
     look_at,
     read_picture,
     store_picture,
+    stored,
     write_picture,
+    writing,
 )
+from grainless.planes import ScratchFile
 from picture_files import RGB_PROFILE, XMP, exif_block, saved, values
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a limit is promised on Linux alone")
@@ -157,11 +163,11 @@ def test_pictures_go_to_the_disk_if_they_are_large_beside_the_free_memory(tmp_pa
     source = saved(tmp_path / "in.png", values("uint8", 3, height=100, width=100), "PNG")
     target = tmp_path / "out.png"
     work = Denoising(model=model)
-    for free, stored in ((8 * 30_000, False), (8 * 30_000 - 1, True), (None, False)):
+    for free, on_disk in ((8 * 30_000, False), (8 * 30_000 - 1, True), (None, False)):
         monkeypatch.setattr(large, "free_memory", lambda free=free: free)
-        assert goes_to_disk(look_at(source), target) == stored
+        assert goes_to_disk(look_at(source), target) == on_disk
         value = work.read(plan([source], target).jobs[0])
-        assert isinstance(getattr(value, "picture", None), StoredPicture) == stored
+        assert isinstance(getattr(value, "picture", None), StoredPicture) == on_disk
         assert work.size(value) == (10_000, 30_000)
         clean(source, target, work)
     assert not goes_to_disk(look_at(source), tmp_path / "out.webp")
@@ -183,22 +189,74 @@ def test_megapixels_are_limited_in_memory_alone(tmp_path, monkeypatch, model):
         Denoising(model=model).read(plan([bitmap], tmp_path / "out.png").jobs[0])
 
 
+@pytest.fixture
+def disk(monkeypatch):
+    """What was asked for, and the most that scratch files and results took at any time, in bytes."""
+    taken = SimpleNamespace(asked=0, most=0)
+    files = weakref.WeakSet()
+
+    def look(folder, *further):
+        unfinished = sum(path.stat().st_size for path in folder.glob("*.part"))
+        taken.most = max(taken.most, unfinished + sum(further) + sum(file.size for file in files))
+
+    class Seen(ScratchFile):
+        def __init__(self, folder):
+            super().__init__(folder)
+            self.folder = folder
+            files.add(self)
+
+        def write(self, at, data):
+            super().write(at, data)
+            look(self.folder)
+
+    def settle(path):
+        look(path.parent, *(other.stat().st_size for other in path.parent.glob("out*") if other != path))
+
+    def check(target, nbytes):
+        taken.asked = nbytes
+
+    for module in (planes, stored):
+        monkeypatch.setattr(module, "ScratchFile", Seen)
+    monkeypatch.setattr(writing, "_settle", settle)
+    monkeypatch.setattr(large, "check_disk", check)
+    return taken
+
+
+@LINUX
+@pytest.mark.parametrize("bands", [1, 2, 3, 4])
+@pytest.mark.parametrize("kept", [False, True], ids=["clean", "kept"])
+@pytest.mark.parametrize("further", ["nothing", "mask", "deep mask", "shown", "turned"])
+def test_as_much_disk_is_asked_for_as_is_used(tmp_path, disk, model, bands, kept, further):
+    side = 300
+    noisy = values("uint8", bands, height=side, width=side)
+    alpha = None
+    if bands in {2, 4}:
+        noisy[:200, :200, -1] = 0
+        alpha = noisy[..., -1]
+    metadata = Metadata(exif=exif_block(orientation=6 if further == "turned" else 1))
+    source = tmp_path / "in.png"
+    write_picture(Picture(noisy[..., : 1 if bands < 3 else 3], alpha, metadata, "png"), source)
+    mask = None
+    if "mask" in further:
+        mask = tmp_path / "mask.tif"
+        kind = np.uint16 if "deep" in further else np.uint8
+        white = np.full((side, side, 3 if "deep" in further else 1), np.iinfo(kind).max, kind)
+        cover = white[..., 0] if "deep" in further else None
+        write_picture(Picture(white, cover, Metadata(), "tiff"), mask)
+    removal = Removal(mask=mask, show=further == "shown")
+    worse = tiny_models.scale_model(tmp_path / "dark.onnx", 0)
+    work = Denoising(model=worse if kept else model, max_memory=GB, removal=replace(removal, guard=kept))
+    said = clean(source, tmp_path / "out.tif", work)
+    assert any("kept the original" in line for line in said) == kept
+    assert look_at(source).nbytes < disk.most <= disk.asked < 2 * disk.most
+
+
 @LINUX
 def test_a_full_disk_is_found_before_anything_is_decoded(tmp_path, monkeypatch, model):
     source = saved(tmp_path / "in.png", values("uint8", 4, height=100, width=100), "PNG")
-    asked = []
-
-    def check(target, nbytes):
-        asked.append(nbytes)
-        raise DiskFullError("The disk is full")
-
-    monkeypatch.setattr(large, "check_disk", check)
-    with pytest.raises(DiskFullError):
+    monkeypatch.setattr(pipeline, "free_bytes", lambda place: 100_000)
+    with pytest.raises(DiskFullError, match="is full"):
         clean(source, tmp_path / "out.png", Denoising(model=model, max_memory=GB))
-    assert asked == [3 * 40_000 + 8 * 10_000]
-    with pytest.raises(DiskFullError):
-        clean(source, tmp_path / "out.png", Denoising(model=model, max_memory=GB, removal=Removal(show=True)))
-    assert asked[1:] == [5 * 40_000 + 8 * 10_000]
     assert files_of(tmp_path) == ["in.png"]
 
 

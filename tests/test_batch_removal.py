@@ -16,6 +16,7 @@ from grainless.batch.pictures import Denoising
 from grainless.batch.removal import (
     Removal,
     check_places_of_removed,
+    part_of,
     place_of_removed,
     planes_of,
     show_removed,
@@ -351,3 +352,19 @@ def test_a_part():
     np.testing.assert_array_equal(pixels.read(Box(0, 0, 4, 2)), values[1:5, 3:5])
     np.testing.assert_array_equal(cover.read(Box(0, 0, 4, 2))[..., 0], alpha[1:5, 3:5])
     assert planes_of(picture)[0].values is values
+
+
+def test_a_part_of_a_picture_is_one(tmp_path):
+    picture = picture_of(NOISY)
+    assert part_of(picture, None) is picture
+    stored = store_picture(save(tmp_path / "a.png", NOISY), tmp_path)
+    crop, place = (3, 1, 20, 40), np.s_[1:41, 3:23]
+    for whole in (picture, stored, replace(picture, alpha=NOISY[..., 0])):
+        part = part_of(whole, crop)
+        np.testing.assert_array_equal(
+            part.pixels.read(Box(0, 0, 40, 20)) if whole is stored else part.pixels, NOISY[place]
+        )
+        assert part.metadata is whole.metadata
+    np.testing.assert_array_equal(part.alpha, NOISY[place][..., 0])
+    with pytest.raises(InputError, match="crop leaves the picture"):
+        part_of(picture, (100, 0, 29, 96))

@@ -32,8 +32,6 @@ SHARE = 1 / 8
 It would be in memory twice, and what decodes and encodes it comes on top.
 """
 _WHOLE_ENCODERS = frozenset({"webp", "avif", "bmp"})
-_FILL_BYTES = 8
-"""Bytes per pixel, at most, that the fill under transparent pixels takes on the disk."""
 
 
 _DIAGNOSIS_BYTES = 40
@@ -92,13 +90,13 @@ def read_large(
 ) -> Large:
     """Decode a picture into a scratch file beside its result, whose folder must be there.
 
-    Two more of its size will be needed, its result and the file of that, and so many `beside`. With a `limit`
-    the tiles are chosen so that it is kept. Raises DiskFullError before anything is decoded, PictureError for
-    a file or a format that would break the limit, and InputError for one that is too small.
+    Two more of its size will be needed, its result and the file of that, and so many bytes `beside`; the fill
+    under transparent pixels is gone before the result is full. With a `limit` the tiles are chosen so that it
+    is kept. Raises DiskFullError before anything is decoded, PictureError for a file or a format that would
+    break the limit, and InputError for one that is too small.
     """
     tile = None if limit is None else _fitting_tile(source, target, facts, limit)
-    fill = _FILL_BYTES * facts.width * facts.height if facts.channels in {2, 4} else 0
-    check_disk(target, (3 + beside) * facts.nbytes + fill)
+    check_disk(target, 3 * facts.nbytes + beside)
     stored = store_picture(source, target.parent)
     give_back()
     return Large(stored, tile)

@@ -23,6 +23,7 @@ from grainless.picture import (
     AnyPicture,
     Metadata,
     Picture,
+    PictureFacts,
     StoredPicture,
     look_at,
     write_picture,
@@ -82,6 +83,12 @@ class Removal:
     def pinned(self) -> Removal:
         """Return the same for other machines."""
         return self if self.mask is None else replace(self, mask=self.mask.absolute())
+
+    def disk_bytes(self, facts: PictureFacts) -> int:
+        """Return how many bytes the mask, and the picture of what was removed, take on the disk."""
+        mask = 0 if self.mask is None else look_at(self.mask).nbytes
+        colours = facts.height * facts.width * (1 if facts.channels < 3 else 3)
+        return mask + (2 * colours if self.show else 0)
 
     def blend(self, strength: float, *, folder: Path | None = None) -> Blend:
         """Return the blend for one picture; raises as `Blend` and `read_mask` do.
@@ -194,6 +201,18 @@ def planes_of(picture: AnyPicture, crop: Crop = None) -> tuple[Plane, Plane | No
         pixels = ArrayPlane(picture.pixels)
         alpha = None if picture.alpha is None else ArrayPlane(picture.alpha[..., None])
     return _cropped_plane(pixels, crop), None if alpha is None else _cropped_plane(alpha, crop)
+
+
+def part_of(picture: AnyPicture, crop: Crop) -> AnyPicture:
+    """Return the part `crop` of a picture; on the disk nothing is copied. Raises as `crop_box` does."""
+    if crop is None:
+        return picture
+    pixels, alpha = planes_of(picture, crop)
+    if isinstance(picture, StoredPicture):
+        return replace(picture, pixels=pixels, alpha=alpha)
+    whole = Box(0, 0, *pixels.shape[:2])
+    cover = None if alpha is None else alpha.read(whole)[..., 0].copy()
+    return replace(picture, pixels=pixels.read(whole).copy(), alpha=cover)
 
 
 def _cropped_plane(plane: Plane, crop: Crop) -> Plane:
