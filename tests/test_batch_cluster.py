@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import subprocess
 import sys
+import time
 from collections import deque
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -172,32 +173,102 @@ class Flaky:
 
 
 class Queue(deque[Any]):
-    """Stands for Dask's `as_completed`."""
+    """Stands for Dask's `as_completed`; what stands for a file is done at once, None never."""
 
     def __init__(self, *, loop: Any) -> None:
         super().__init__()
         self.add = self.append
 
-    def __iter__(self) -> Iterator[Any]:
-        while self:
-            yield self.popleft()
+    def next_batch(self, *, block: bool) -> list[Any]:
+        assert not block
+        batch = [future for future in self if future is not None]
+        self.clear()
+        return batch
 
 
-def test_a_result_that_is_lost_with_its_worker_is_awaited_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Stands for a client of a cluster with one worker, which does all files or, as `dead`, none."""
     distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
-    client = SimpleNamespace(
-        loop=None,
-        nthreads=lambda: {"tcp://w:1": 1},
-        submit=lambda _do, _work, job, _here, **_: Flaky(Finished(job, ("copied",))),
+    client = SimpleNamespace(loop=None, asked=0, dead=False)
+
+    def count() -> dict[str, int]:
+        client.asked += 1
+        return {} if client.dead else {"tcp://w:1": 1}
+
+    client.nthreads = count
+    client.submit = lambda _do, _work, job, _here, **_: (
+        None if client.dead else Flaky(Finished(job, ("copied",)))
     )
     monkeypatch.setattr("grainless.batch.cluster._connected", lambda _: nullcontext(client))
     monkeypatch.setattr(distributed, "as_completed", Queue)
+    return client
+
+
+def test_a_result_that_is_lost_with_its_worker_is_awaited_again(tmp_path: Path, client: Any) -> None:
     planned = plan([fill(tmp_path / "in", "a.png", "b.png")], tmp_path / "out")
     executor = Cluster(Copying(), "tcp://x:1", journal_file(tmp_path / "out"))
     report = run(planned, Copying(), options=RunOptions(executor=executor))
     assert (report.exit_code, report.failed) == (0, [])
+
+
+def test_the_scheduler_is_not_asked_for_its_workers_after_each_file(tmp_path: Path, client: Any) -> None:
+    planned = plan([fill(tmp_path / "in", *(f"{number}.png" for number in range(40)))], tmp_path / "out")
+    executor = Cluster(Copying(), "tcp://x:1", journal_file(tmp_path / "out"))
+    report = run(planned, Copying(), options=RunOptions(executor=executor))
+    assert len(report.done) == 40
+    assert 1 <= client.asked <= 1 + report.seconds
+
+
+def test_a_scheduler_that_goes_is_said(tmp_path: Path, client: Any) -> None:
+    def gone() -> None:
+        raise OSError("closed")
+
+    client.nthreads = gone
+    planned = plan([fill(tmp_path / "in", "a.png")], tmp_path / "out")
+    executor = Cluster(Copying(), "tcp://x:1", journal_file(tmp_path / "out"))
+    with pytest.raises(InputError, match="cluster at tcp://x:1 was lost; got the scheduler is gone"):
+        run(planned, Copying(), options=RunOptions(executor=executor))
+
+
+def test_a_stop_is_looked_for_while_there_is_no_worker(tmp_path: Path, client: Any) -> None:
+    client.dead = True
+    planned = plan([fill(tmp_path / "in", "a.png", "b.png")], tmp_path / "out")
+    executor = Cluster(Copying(), "tcp://x:1", journal_file(tmp_path / "out"))
+    steps: list[Step] = []
+
+    def stop(step: Step) -> None:
+        steps.append(step)
+        if len(steps) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(planned, Copying(), options=RunOptions(executor=executor), on_step=stop)
+    assert {(step.outcome, step.position) for step in steps} == {("working", 0)}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such signal")
+@pytest.mark.filterwarnings("default")
+def test_ctrl_c_ends_a_run_that_waits_for_workers(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    source, out = make_pictures(tmp_path / "in", 3), tmp_path / "out"
+    model = blur_model(tmp_path / "blur.onnx")
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None) as local:
+        arguments = ["denoise", source, "-o", out, "--model", model, "--dask", local.scheduler_address]
+        command = [sys.executable, "-m", "grainless", *map(str, arguments)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                end = time.monotonic() + 60
+                while not local.scheduler.tasks and time.monotonic() < end:
+                    time.sleep(0.1)
+                assert local.scheduler.tasks
+                process.send_signal(signal.SIGINT)
+                _, said = process.communicate(timeout=20)
+            finally:
+                process.kill()
+    assert process.returncode == 130
+    assert "stopped after 0 of 3 files; nothing is half-written" in said
 
 
 def test_a_single_file_needs_no_cluster(tmp_path: Path) -> None:
