@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections import deque
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,11 +22,12 @@ import pytest
 from typer.testing import CliRunner
 
 from batch_files import Copying, contents, fill
-from grainless.batch import Finished, Job, RunOptions, Step, plan, run
+from grainless.batch import Finished, Job, RunOptions, Step, plan, removal, run
 from grainless.batch.cluster import Cluster, UnfitWorkerError, _Here, on_cluster, perform_there
 from grainless.batch.journal import journal_file, open_journal
 from grainless.batch.pictures import Denoising
 from grainless.batch.pipeline import DiskFullError
+from grainless.batch.removal import Removal
 from grainless.cli import app
 from grainless.errors import GrainlessError, InputError, MissingExtraError, ModelError, PictureError
 from grainless.picture import Metadata, Picture, write_picture
@@ -137,6 +141,57 @@ def test_a_worker_with_another_model_refuses(tmp_path: Path, monkeypatch: pytest
     error = perform_there(other, job, _Here(journal_file(tmp_path / "out"))).error
     assert isinstance(error, UnfitWorkerError)
     assert "A worker of the cluster cannot begin: The model" in str(error)
+
+
+def test_a_worker_with_another_mask_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, mask = tmp_path / "out", tmp_path / "mask.png"
+    source = make_pictures(tmp_path / "in", 3)
+    with open_journal(out):
+        pass
+
+    def write_mask(level: int) -> None:
+        write_picture(Picture(np.full((40, 50, 1), level, np.uint8), None, Metadata(), "png"), mask)
+
+    write_mask(255)
+    work = Denoising(model=blur_model(tmp_path / "m.onnx"), threads=1, removal=Removal(mask=mask)).pinned()
+    there: Denoising = pickle.loads(pickle.dumps(work))
+    assert there.settings() == work.settings() == replace(work, removal=Removal(mask=mask)).settings()
+    removal._checked_mask.cache_clear()
+    hashed = []
+    digest = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda *args: hashed.append(args) or digest(*args))
+    jobs = [Job(path, out / path.name, path.name) for path in sorted(source.glob("*.png"))]
+    for job in jobs:
+        assert perform_there(there, job, _Here(journal_file(out))).error is None
+    assert len(jobs) == 2
+    assert len(hashed) == 1
+
+    write_mask(7)
+    before = contents(out)
+    error = perform_there(there, jobs[0], _Here(journal_file(out))).error
+    assert isinstance(error, UnfitWorkerError)
+    assert re.search(r"cannot begin: The mask .*mask\.png is another one here; got .* expected", str(error))
+    assert contents(out) == before
+
+
+def test_the_disk_of_a_worker_needs_room_for_what_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Growing(Copying):
+        def size(self, value: bytes) -> tuple[int, int]:
+            return len(value), 10 * len(value)
+
+        def compute(self, value: bytes, job: Job, tick: Any) -> bytes:
+            return super().compute(value, job, tick) * 3
+
+    asked: list[int] = []
+    monkeypatch.setattr("grainless.batch.cluster.check_disk", lambda target, nbytes: asked.append(nbytes))
+    out = tmp_path / "out"
+    with open_journal(out):
+        pass
+    job = Job(fill(tmp_path / "in", "a.png") / "a.png", out / "a.png", "a.png")
+    done = perform_there(Growing(), job, _Here(journal_file(out)))
+    assert (done.error, done.pixels, asked) == (None, 5, [150])
 
 
 def test_what_a_cluster_does_not_bring_back_is_said() -> None:

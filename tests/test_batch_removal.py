@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -179,7 +180,9 @@ def test_masks_have_whole_paths_for_other_machines(tmp_path, blur, monkeypatch):
     save(tmp_path / "mask.png", np.zeros((4, 4, 1), np.uint8))
     monkeypatch.chdir(tmp_path)
     work = Denoising(model=blur, removal=Removal(mask=Path("mask.png"), luma=0.3)).pinned()
-    assert work.removal == Removal(mask=tmp_path / "mask.png", luma=0.3)
+    checksum = hashlib.sha256((tmp_path / "mask.png").read_bytes()).hexdigest()
+    assert work.removal == Removal(mask=tmp_path / "mask.png", luma=0.3, checksum=checksum)
+    assert Removal(luma=0.3).pinned() == Removal(luma=0.3)
 
 
 # What is shown

@@ -159,6 +159,7 @@ class _Here:
                 remedy="Use folders that all machines share under the same path",
             )
         try:
+            # Model and mask are looked at once; while they stay the same this costs next to nothing.
             work.settings()
         except GrainlessError as error:
             raise UnfitWorkerError(f"A worker of the cluster cannot begin: {error}") from error
@@ -169,8 +170,9 @@ def perform_there(work: Work, job: Job, here: _Here) -> Finished:
     try:
         here.check(work)
         value = work.read(job)
-        pixels, nbytes = work.size(value)
+        pixels, _ = work.size(value)
         value = work.compute(value, job, lambda share: None)
+        _, nbytes = work.size(value)
         check_disk(job.target, nbytes)
         return Finished(job, tuple(work.write(value, job)), pixels=pixels)
     except Exception as error:  # noqa: BLE001  # a fault in one picture must not stop the others

@@ -58,6 +58,8 @@ class Removal:
     """Keep the original where the result is worse."""
     show: bool = False
     """Write what was removed beside each result."""
+    checksum: str | None = None
+    """Of the mask's file, if it is known; another mask is refused."""
 
     def settings(self, *, limited: bool = False) -> Settings:
         """Return what decides the bytes of a result; raises what is wrong with the mask before any file.
@@ -66,11 +68,14 @@ class Removal:
         """
         mask = None
         if self.mask is not None:
-            _check_there(self.mask, Mark.of(self.mask))
-            if not limited and look_at(self.mask).nbytes <= _MASK_BYTES:
-                self.blend(1.0)
-            with self.mask.open("rb") as stream:
-                mask = hashlib.file_digest(stream, "sha256").hexdigest()
+            mask = _checked_mask(self.mask, Mark.of(self.mask), limited=limited)
+            if self.checksum not in {None, mask}:
+                raise InputError(
+                    f"The mask {self.mask} is another one here",
+                    got=f"checksum {mask[:12]}",
+                    expected=str(self.checksum)[:12],
+                    remedy="Give all machines the same mask, and leave it alone while a run goes on",
+                )
         Blend(luma=self.luma, chroma=self.chroma)
         return {
             "luma": self.luma,
@@ -81,8 +86,11 @@ class Removal:
         }
 
     def pinned(self) -> Removal:
-        """Return the same for other machines."""
-        return self if self.mask is None else replace(self, mask=self.mask.absolute())
+        """Return the same for other machines: this very mask, by a path that holds there too."""
+        if self.mask is None:
+            return self
+        checksum = _checked_mask(self.mask, Mark.of(self.mask), limited=False)
+        return replace(self, mask=self.mask.absolute(), checksum=checksum)
 
     def disk_bytes(self, facts: PictureFacts) -> int:
         """Return how many bytes the mask, and the picture of what was removed, take on the disk."""
@@ -223,6 +231,16 @@ def _as_shown(values: NDArray[Any], *, linear: bool) -> NDArray[Any]:
     if linear and values.dtype.kind == "f":
         return encode_srgb(np.clip(values, 0, 1).astype(np.float32))
     return values
+
+
+@lru_cache(maxsize=1)
+def _checked_mask(path: Path, mark: Mark, *, limited: bool) -> str:
+    """Return the checksum of a mask's file, which is looked at once for all files while it stays the same."""
+    _check_there(path, mark)
+    if not limited and look_at(path).nbytes <= _MASK_BYTES:
+        _read(path, mark)
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @lru_cache(maxsize=1)
