@@ -130,7 +130,7 @@ def test_a_black_tile_between_the_windows_is_found():
 @pytest.mark.parametrize("corner", [(8, 0), (0, 31), (33, 64)])
 def test_parts_begin_where_blocks_do(corner):
     top, left = corner
-    with pytest.raises(ValueError, match=f"begins at row {top}, column {left}; .* multiples of 32"):
+    with pytest.raises(InputError, match=f"begins at row {top}, column {left}; expected multiples of 32"):
         Guard(256, 320).see(NOISY[:64, :64], CLEAN[:64, :64], Box(top, left, top + 64, left + 64))
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from grainless.batch.pipeline import check_disk
 from grainless.budget import Budget
 from grainless.denoiser import Denoiser
-from grainless.diagnosis import spans
+from grainless.diagnosis import Diagnosis, diagnose_picture, spans
 from grainless.errors import PictureError
 from grainless.inference import Network
 from grainless.memory import free_memory, give_back, megabytes
@@ -21,8 +24,10 @@ from grainless.picture import (
     encoding_bytes,
     format_for,
     look_at,
+    read_picture,
     store_picture,
 )
+from grainless.source import check_linear
 
 MAX_MEGAPIXELS = 500.0
 """Of pictures that are worked on in memory, if nothing else is asked for."""
@@ -64,9 +69,42 @@ def diagnosis_bytes(facts: PictureFacts) -> int:
     return _DIAGNOSIS_BYTES * rows * columns * facts.channels
 
 
-def goes_to_disk(facts: PictureFacts, target: Path) -> bool:
-    """Return whether a picture is too large for the free memory, and can be worked on from the disk."""
-    if facts.whole is not None or format_for(target).name in _WHOLE_ENCODERS:
+def diagnose_file(path: Path, *, linear: bool = False, max_megapixels: float | None = None) -> Diagnosis:
+    """Tell which noise the picture in a file has, as it is told before the picture is cleaned.
+
+    A large one is decoded into a scratch file, in the system's folder for such files. Raises PictureError as
+    `read_picture` does and where there is no room, InputError for whole numbers that are said to be `linear`.
+    """
+    facts = look_at(path, max_megapixels=np.inf if max_megapixels is None else max_megapixels)
+    picture: AnyPicture
+    if goes_to_disk(facts):
+        picture = _stored_for_a_look(path, facts)
+    else:
+        most = MAX_MEGAPIXELS if max_megapixels is None else max_megapixels
+        picture = read_picture(path, max_megapixels=most)
+    check_linear(picture.pixels.dtype, linear=linear)
+    return diagnose_picture(sampled(picture), file=path, linear=linear)
+
+
+def _stored_for_a_look(path: Path, facts: PictureFacts) -> StoredPicture:
+    try:
+        folder = Path(tempfile.gettempdir())
+    except OSError as error:
+        raise PictureError(
+            f"{path}: {error.strerror or error}", remedy="Set TMPDIR to a folder that can be written"
+        ) from error
+    check_disk(folder / path.name, facts.nbytes)
+    return store_picture(path, folder)
+
+
+def goes_to_disk(facts: PictureFacts, target: Path | None = None) -> bool:
+    """Return whether a picture is too large for the free memory, and can be worked on from the disk.
+
+    `target` is where its result is to be written, if there will be one.
+    """
+    if facts.whole is not None:
+        return False
+    if target is not None and format_for(target).name in _WHOLE_ENCODERS:
         return False
     free = free_memory()
     large = facts.width * facts.height > MAX_MEGAPIXELS * 1e6

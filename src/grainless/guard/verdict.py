@@ -89,13 +89,14 @@ class Guard:
         uint8, uint16, or floats, whose values outside [0, 1] are clipped. `part` is where they lie, `visible`
         `(h, w)` which pixels count, `cleaned` which of these all checks but that for broken values look at;
         None for all. Parts begin on multiples of 32 pixels from the picture's corner, `PART_SIDE`, which is
-        how the whole picture is cut to be looked at; else ValueError. Raises `InputError` for arrays that do
+        how the whole picture is cut to be looked at. Raises `InputError` for others, and for arrays that do
         not fit.
         """
         if part.top % PART_SIDE or part.left % PART_SIDE:
-            raise ValueError(
-                f"The part begins at row {part.top}, column {part.left};"
-                f" expected multiples of {PART_SIDE} from the corner of the picture"
+            raise InputError(
+                "The part does not fit the blocks that the guard looks at",
+                got=f"one that begins at row {part.top}, column {part.left}",
+                expected=f"multiples of {PART_SIDE}",
             )
         shape = (part.height, part.width)
         if before.shape != after.shape or before.shape[:2] != shape or before.dtype != after.dtype:
