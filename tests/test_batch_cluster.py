@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
+import re
 import signal
+import subprocess
 import sys
+import time
 from collections import deque
-from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,11 +22,12 @@ import pytest
 from typer.testing import CliRunner
 
 from batch_files import Copying, contents, fill
-from grainless.batch import Finished, Job, RunOptions, Step, plan, run
+from grainless.batch import Finished, Job, RunOptions, Step, plan, removal, run
 from grainless.batch.cluster import Cluster, UnfitWorkerError, _Here, on_cluster, perform_there
 from grainless.batch.journal import journal_file, open_journal
 from grainless.batch.pictures import Denoising
 from grainless.batch.pipeline import DiskFullError
+from grainless.batch.removal import Removal
 from grainless.cli import app
 from grainless.errors import GrainlessError, InputError, MissingExtraError, ModelError, PictureError
 from grainless.picture import Metadata, Picture, write_picture
@@ -138,6 +143,57 @@ def test_a_worker_with_another_model_refuses(tmp_path: Path, monkeypatch: pytest
     assert "A worker of the cluster cannot begin: The model" in str(error)
 
 
+def test_a_worker_with_another_mask_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, mask = tmp_path / "out", tmp_path / "mask.png"
+    source = make_pictures(tmp_path / "in", 3)
+    with open_journal(out):
+        pass
+
+    def write_mask(level: int) -> None:
+        write_picture(Picture(np.full((40, 50, 1), level, np.uint8), None, Metadata(), "png"), mask)
+
+    write_mask(255)
+    work = Denoising(model=blur_model(tmp_path / "m.onnx"), threads=1, removal=Removal(mask=mask)).pinned()
+    there: Denoising = pickle.loads(pickle.dumps(work))
+    assert there.settings() == work.settings() == replace(work, removal=Removal(mask=mask)).settings()
+    removal._checked_mask.cache_clear()
+    hashed = []
+    digest = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda *args: hashed.append(args) or digest(*args))
+    jobs = [Job(path, out / path.name, path.name) for path in sorted(source.glob("*.png"))]
+    for job in jobs:
+        assert perform_there(there, job, _Here(journal_file(out))).error is None
+    assert len(jobs) == 2
+    assert len(hashed) == 1
+
+    write_mask(7)
+    before = contents(out)
+    error = perform_there(there, jobs[0], _Here(journal_file(out))).error
+    assert isinstance(error, UnfitWorkerError)
+    assert re.search(r"cannot begin: The mask .*mask\.png is another one here; got .* expected", str(error))
+    assert contents(out) == before
+
+
+def test_the_disk_of_a_worker_needs_room_for_what_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Growing(Copying):
+        def size(self, value: bytes) -> tuple[int, int]:
+            return len(value), 10 * len(value)
+
+        def compute(self, value: bytes, job: Job, tick: Any) -> bytes:
+            return super().compute(value, job, tick) * 3
+
+    asked: list[int] = []
+    monkeypatch.setattr("grainless.batch.cluster.check_disk", lambda target, nbytes: asked.append(nbytes))
+    out = tmp_path / "out"
+    with open_journal(out):
+        pass
+    job = Job(fill(tmp_path / "in", "a.png") / "a.png", out / "a.png", "a.png")
+    done = perform_there(Growing(), job, _Here(journal_file(out)))
+    assert (done.error, done.pixels, asked) == (None, 5, [150])
+
+
 def test_what_a_cluster_does_not_bring_back_is_said() -> None:
     job, cluster = (
         Job(Path("in/a.png"), Path("out/a.png"), "a.png"),
@@ -172,32 +228,102 @@ class Flaky:
 
 
 class Queue(deque[Any]):
-    """Stands for Dask's `as_completed`."""
+    """Stands for Dask's `as_completed`; what stands for a file is done at once, None never."""
 
     def __init__(self, *, loop: Any) -> None:
         super().__init__()
         self.add = self.append
 
-    def __iter__(self) -> Iterator[Any]:
-        while self:
-            yield self.popleft()
+    def next_batch(self, *, block: bool) -> list[Any]:
+        assert not block
+        batch = [future for future in self if future is not None]
+        self.clear()
+        return batch
 
 
-def test_a_result_that_is_lost_with_its_worker_is_awaited_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Stands for a client of a cluster with one worker, which does all files or, as `dead`, none."""
     distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
-    client = SimpleNamespace(
-        loop=None,
-        nthreads=lambda: {"tcp://w:1": 1},
-        submit=lambda _do, _work, job, _here, **_: Flaky(Finished(job, ("copied",))),
+    client = SimpleNamespace(loop=None, asked=0, dead=False)
+
+    def count() -> dict[str, int]:
+        client.asked += 1
+        return {} if client.dead else {"tcp://w:1": 1}
+
+    client.nthreads = count
+    client.submit = lambda _do, _work, job, _here, **_: (
+        None if client.dead else Flaky(Finished(job, ("copied",)))
     )
     monkeypatch.setattr("grainless.batch.cluster._connected", lambda _: nullcontext(client))
     monkeypatch.setattr(distributed, "as_completed", Queue)
+    return client
+
+
+def test_a_result_that_is_lost_with_its_worker_is_awaited_again(tmp_path: Path, client: Any) -> None:
     planned = plan([fill(tmp_path / "in", "a.png", "b.png")], tmp_path / "out")
     executor = Cluster(Copying(), "tcp://x:1", journal_file(tmp_path / "out"))
     report = run(planned, Copying(), options=RunOptions(executor=executor))
     assert (report.exit_code, report.failed) == (0, [])
+
+
+def test_the_scheduler_is_not_asked_for_its_workers_after_each_file(tmp_path: Path, client: Any) -> None:
+    planned = plan([fill(tmp_path / "in", *(f"{number}.png" for number in range(40)))], tmp_path / "out")
+    executor = Cluster(Copying(), "tcp://x:1", journal_file(tmp_path / "out"))
+    report = run(planned, Copying(), options=RunOptions(executor=executor))
+    assert len(report.done) == 40
+    assert 1 <= client.asked <= 1 + report.seconds
+
+
+def test_a_scheduler_that_goes_is_said(tmp_path: Path, client: Any) -> None:
+    def gone() -> None:
+        raise OSError("closed")
+
+    client.nthreads = gone
+    planned = plan([fill(tmp_path / "in", "a.png")], tmp_path / "out")
+    executor = Cluster(Copying(), "tcp://x:1", journal_file(tmp_path / "out"))
+    with pytest.raises(InputError, match="cluster at tcp://x:1 was lost; got the scheduler is gone"):
+        run(planned, Copying(), options=RunOptions(executor=executor))
+
+
+def test_a_stop_is_looked_for_while_there_is_no_worker(tmp_path: Path, client: Any) -> None:
+    client.dead = True
+    planned = plan([fill(tmp_path / "in", "a.png", "b.png")], tmp_path / "out")
+    executor = Cluster(Copying(), "tcp://x:1", journal_file(tmp_path / "out"))
+    steps: list[Step] = []
+
+    def stop(step: Step) -> None:
+        steps.append(step)
+        if len(steps) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(planned, Copying(), options=RunOptions(executor=executor), on_step=stop)
+    assert {(step.outcome, step.position) for step in steps} == {("working", 0)}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such signal")
+@pytest.mark.filterwarnings("default")
+def test_ctrl_c_ends_a_run_that_waits_for_workers(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    source, out = make_pictures(tmp_path / "in", 3), tmp_path / "out"
+    model = blur_model(tmp_path / "blur.onnx")
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None) as local:
+        arguments = ["denoise", source, "-o", out, "--model", model, "--dask", local.scheduler_address]
+        command = [sys.executable, "-m", "grainless", *map(str, arguments)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                end = time.monotonic() + 60
+                while not local.scheduler.tasks and time.monotonic() < end:
+                    time.sleep(0.1)
+                assert local.scheduler.tasks
+                process.send_signal(signal.SIGINT)
+                _, said = process.communicate(timeout=20)
+            finally:
+                process.kill()
+    assert process.returncode == 130
+    assert "stopped after 0 of 3 files; nothing is half-written" in said
 
 
 def test_a_single_file_needs_no_cluster(tmp_path: Path) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tracemalloc
+import weakref
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,11 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny_models
-from grainless.batch import Pipeline, RunOptions, large, pictures, plan, run
-from grainless.batch.large import goes_to_disk, sampled
+from grainless import planes
+from grainless.batch import Pipeline, RunOptions, large, pictures, pipeline, plan, run
+from grainless.batch.large import diagnosis_bytes, goes_to_disk, sampled
 from grainless.batch.pictures import Denoising
 from grainless.batch.pipeline import DiskFullError
-from grainless.batch.removal import Removal
+from grainless.batch.removal import Removal, removed_picture
 from grainless.budget import Budget
 from grainless.diagnosis import diagnose_picture
 from grainless.errors import InputError, ModelError, PictureError
@@ -30,8 +34,11 @@ from grainless.picture import (
     look_at,
     read_picture,
     store_picture,
+    stored,
     write_picture,
+    writing,
 )
+from grainless.planes import ScratchFile
 from picture_files import RGB_PROFILE, XMP, exif_block, saved, values
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a limit is promised on Linux alone")
@@ -156,11 +163,11 @@ def test_pictures_go_to_the_disk_if_they_are_large_beside_the_free_memory(tmp_pa
     source = saved(tmp_path / "in.png", values("uint8", 3, height=100, width=100), "PNG")
     target = tmp_path / "out.png"
     work = Denoising(model=model)
-    for free, stored in ((8 * 30_000, False), (8 * 30_000 - 1, True), (None, False)):
+    for free, on_disk in ((8 * 30_000, False), (8 * 30_000 - 1, True), (None, False)):
         monkeypatch.setattr(large, "free_memory", lambda free=free: free)
-        assert goes_to_disk(look_at(source), target) == stored
+        assert goes_to_disk(look_at(source), target) == on_disk
         value = work.read(plan([source], target).jobs[0])
-        assert isinstance(getattr(value, "picture", None), StoredPicture) == stored
+        assert isinstance(getattr(value, "picture", None), StoredPicture) == on_disk
         assert work.size(value) == (10_000, 30_000)
         clean(source, target, work)
     assert not goes_to_disk(look_at(source), tmp_path / "out.webp")
@@ -182,22 +189,74 @@ def test_megapixels_are_limited_in_memory_alone(tmp_path, monkeypatch, model):
         Denoising(model=model).read(plan([bitmap], tmp_path / "out.png").jobs[0])
 
 
+@pytest.fixture
+def disk(monkeypatch):
+    """What was asked for, and the most that scratch files and results took at any time, in bytes."""
+    taken = SimpleNamespace(asked=0, most=0)
+    files = weakref.WeakSet()
+
+    def look(folder, *further):
+        unfinished = sum(path.stat().st_size for path in folder.glob("*.part"))
+        taken.most = max(taken.most, unfinished + sum(further) + sum(file.size for file in files))
+
+    class Seen(ScratchFile):
+        def __init__(self, folder):
+            super().__init__(folder)
+            self.folder = folder
+            files.add(self)
+
+        def write(self, at, data):
+            super().write(at, data)
+            look(self.folder)
+
+    def settle(path):
+        look(path.parent, *(other.stat().st_size for other in path.parent.glob("out*") if other != path))
+
+    def check(target, nbytes):
+        taken.asked = nbytes
+
+    for module in (planes, stored):
+        monkeypatch.setattr(module, "ScratchFile", Seen)
+    monkeypatch.setattr(writing, "_settle", settle)
+    monkeypatch.setattr(large, "check_disk", check)
+    return taken
+
+
+@LINUX
+@pytest.mark.parametrize("bands", [1, 2, 3, 4])
+@pytest.mark.parametrize("kept", [False, True], ids=["clean", "kept"])
+@pytest.mark.parametrize("further", ["nothing", "mask", "deep mask", "shown", "turned"])
+def test_as_much_disk_is_asked_for_as_is_used(tmp_path, disk, model, bands, kept, further):
+    side = 300
+    noisy = values("uint8", bands, height=side, width=side)
+    alpha = None
+    if bands in {2, 4}:
+        noisy[:200, :200, -1] = 0
+        alpha = noisy[..., -1]
+    metadata = Metadata(exif=exif_block(orientation=6 if further == "turned" else 1))
+    source = tmp_path / "in.png"
+    write_picture(Picture(noisy[..., : 1 if bands < 3 else 3], alpha, metadata, "png"), source)
+    mask = None
+    if "mask" in further:
+        mask = tmp_path / "mask.tif"
+        kind = np.uint16 if "deep" in further else np.uint8
+        white = np.full((side, side, 3 if "deep" in further else 1), np.iinfo(kind).max, kind)
+        cover = white[..., 0] if "deep" in further else None
+        write_picture(Picture(white, cover, Metadata(), "tiff"), mask)
+    removal = Removal(mask=mask, show=further == "shown")
+    worse = tiny_models.scale_model(tmp_path / "dark.onnx", 0)
+    work = Denoising(model=worse if kept else model, max_memory=GB, removal=replace(removal, guard=kept))
+    said = clean(source, tmp_path / "out.tif", work)
+    assert any("kept the original" in line for line in said) == kept
+    assert look_at(source).nbytes < disk.most <= disk.asked < 2 * disk.most
+
+
 @LINUX
 def test_a_full_disk_is_found_before_anything_is_decoded(tmp_path, monkeypatch, model):
     source = saved(tmp_path / "in.png", values("uint8", 4, height=100, width=100), "PNG")
-    asked = []
-
-    def check(target, nbytes):
-        asked.append(nbytes)
-        raise DiskFullError("The disk is full")
-
-    monkeypatch.setattr(large, "check_disk", check)
-    with pytest.raises(DiskFullError):
+    monkeypatch.setattr(pipeline, "free_bytes", lambda place: 100_000)
+    with pytest.raises(DiskFullError, match="is full"):
         clean(source, tmp_path / "out.png", Denoising(model=model, max_memory=GB))
-    assert asked == [3 * 40_000 + 8 * 10_000]
-    with pytest.raises(DiskFullError):
-        clean(source, tmp_path / "out.png", Denoising(model=model, max_memory=GB, removal=Removal(show=True)))
-    assert asked[1:] == [5 * 40_000 + 8 * 10_000]
     assert files_of(tmp_path) == ["in.png"]
 
 
@@ -297,6 +356,71 @@ KINDS = {
 
 
 @LINUX
+@pytest.mark.parametrize(
+    ("kind", "bands", "side"),
+    [("uint8", 3, 1100), ("uint8", 1, 1100), ("float32", 3, 1100), ("float32", 4, 900), ("uint16", 3, 700)],
+)
+def test_what_a_diagnosis_takes_is_counted(tmp_path, kind, bands, side):
+    noisy = values(kind, bands, height=side, width=side)
+    alpha = noisy[..., -1] if bands == 4 else None
+    path = tmp_path / "in.tif"
+    write_picture(Picture(noisy[..., : min(bands, 3)], alpha, Metadata(), "tiff"), path)
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from grainless.batch.large import sampled\n"
+        "from grainless.diagnosis import diagnose_picture\n"
+        "from grainless.memory import give_back, held_memory, peak_memory\n"
+        "from grainless.picture import store_picture\n"
+        "stored = store_picture(sys.argv[1], Path(sys.argv[1]).parent)\n"
+        "give_back()\n"
+        "begin = held_memory()\n"
+        "Path('/proc/self/clear_refs').write_text('5')  # the peak counts from here on\n"
+        "diagnose_picture(sampled(stored), linear=True)\n"
+        "print(peak_memory() - begin)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    counted = diagnosis_bytes(look_at(path))
+    assert counted / 2 < int(done.stdout) < counted + 5 * 10**6
+
+
+@pytest.mark.parametrize("shape", [(1400, 1000), (150, 9000)])
+@pytest.mark.parametrize(("kind", "bands"), [("uint8", 3), ("float32", 4)])
+def test_the_guard_and_what_was_removed_take_less_than_decoding(tmp_path, kind, bands, shape):
+    path = tmp_path / "in.tif"
+    noisy = values(kind, bands, height=shape[0], width=shape[1])
+    alpha = noisy[..., -1] if bands == 4 else None
+    write_picture(Picture(noisy[..., :3], alpha, Metadata(), "tiff"), path)
+    stored, result = store_picture(path, tmp_path), store_picture(path, tmp_path)
+    for look in (Removal().why_worse, removed_picture):
+        tracemalloc.start()
+        look(stored, result, linear=True)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < look_at(path).decoding, look
+
+
+@LINUX
+def test_only_a_diagnosis_that_is_made_is_counted(tmp_path, monkeypatch, model):
+    asked = []
+
+    def tile(_budget, _denoiser, *, beside, side):
+        asked.append(beside)
+        return 64
+
+    monkeypatch.setattr(Budget, "tile", tile)
+    for side in (10, 1030):
+        source = saved(tmp_path / "in.png", values("uint8", 3, height=side, width=side), "PNG")
+        job = plan([source], tmp_path / "out.png").jobs[0]
+        for name in (model, "auto"):
+            Denoising(model=name, max_memory=GB).read(job)
+        facts = look_at(source)
+        assert asked[-1] == max(facts.decoding, diagnosis_bytes(facts))
+    assert asked[0] == asked[1]
+    assert asked[2] < asked[3]
+
+
+@LINUX
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", list(KINDS))
@@ -323,18 +447,23 @@ def test_memory_does_not_grow_with_the_picture(tmp_path, kind):
 @LINUX
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_the_smallest_limit_that_is_told_is_kept(tmp_path):
+@pytest.mark.parametrize(
+    ("model", "limits", "further"),
+    [("fast", (400, 700), ["--show-removed"]), ("auto", (), ["--crop", "0,0,300,300"])],
+    ids=["fast", "auto"],
+)
+def test_the_smallest_limit_that_is_told_is_kept(tmp_path, model, limits, further):
     source = tmp_path / "in.tif"
     synthetic(1500).write_to_file(str(source), compression="deflate")
-    options = ["--model", "fast", "--max-memory"]
+    options = ["--model", model, *further, "--max-memory"]
     with pytest.raises(subprocess.CalledProcessError) as refused:
         peak_of(source, tmp_path / "out.tif", *options, "60MB")
     least = re.search(r"expected at least (\d+) MB", refused.value.stderr)[1]
-    peak, _ = peak_of(source, tmp_path / "out.tif", *options, f"{least}MB")
-    assert peak < int(least) * 10**6
-    for limit in (400, 700):
-        peak, _ = peak_of(source, tmp_path / "out.tif", *options, f"{limit}MB")
-        assert peak < limit * 10**6
+    for limit in (least, *limits):
+        peak, said = peak_of(source, tmp_path / "out.tif", *options, f"{limit}MB")
+        print(model, limit, f"{peak / 1e6:.0f} MB")
+        assert peak < int(limit) * 10**6
+        assert ("model universal" in said) == (model == "auto")
 
 
 @LINUX

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +17,17 @@ from grainless.batch.pictures import Denoising
 from grainless.batch.removal import (
     Removal,
     check_places_of_removed,
+    part_of,
     place_of_removed,
     planes_of,
     show_removed,
 )
+from grainless.blend import store_mask
 from grainless.denoiser import Denoiser
 from grainless.errors import BrokenAnswerError, InputError, OutputExistsError, PictureError
 from grainless.guard import compare
-from grainless.picture import Metadata, Picture, read_picture
+from grainless.picture import Metadata, Picture, read_picture, store_picture
+from grainless.planes import ArrayPlane
 from grainless.tiling import Box
 
 CLEAN = scene(2, height=96, width=128)
@@ -37,6 +41,10 @@ def done(tmp_path: Path, pixels=NOISY, name="out.png", **options) -> tuple[Path,
     work = Denoising(threads=1, **options)
     notes = work.write(work.compute(work.read(job), job, lambda share: None), job)
     return job.target, tuple(notes)
+
+
+def picture_of(pixels) -> Picture:
+    return Picture(pixels, None, Metadata(), "png")
 
 
 @pytest.fixture
@@ -172,7 +180,9 @@ def test_masks_have_whole_paths_for_other_machines(tmp_path, blur, monkeypatch):
     save(tmp_path / "mask.png", np.zeros((4, 4, 1), np.uint8))
     monkeypatch.chdir(tmp_path)
     work = Denoising(model=blur, removal=Removal(mask=Path("mask.png"), luma=0.3)).pinned()
-    assert work.removal == Removal(mask=tmp_path / "mask.png", luma=0.3)
+    checksum = hashlib.sha256((tmp_path / "mask.png").read_bytes()).hexdigest()
+    assert work.removal == Removal(mask=tmp_path / "mask.png", luma=0.3, checksum=checksum)
+    assert Removal(luma=0.3).pinned() == Removal(luma=0.3)
 
 
 # What is shown
@@ -276,6 +286,67 @@ def test_the_verdict_is_that_of_the_picture_in_one_piece(monkeypatch):
         assert Removal().why_worse(before, Picture(after, None, Metadata(), "png")) == whole
 
 
+def said_of(folder: Path, before: Picture, after: Picture, mask, **options) -> str:
+    """Return why a result is worse, which is the same from memory and from the disk."""
+    stored = [store_picture(save(folder / "s.png", picture.pixels), folder) for picture in (before, after)]
+    if before.alpha is not None:
+        stored[0] = replace(stored[0], alpha=ArrayPlane(before.alpha[..., None]))
+    on_disk = store_mask(save(folder / "mask.png", mask[..., None]), folder)
+    said = Removal().why_worse(before, after, mask=mask, **options)
+    assert Removal().why_worse(*stored, mask=on_disk, **options) == said
+    return said
+
+
+def test_one_dot_of_a_mask_does_not_make_the_guard_blind(tmp_path):
+    noisy = np.tile(NOISY, (2, 2, 1))
+    before, after = picture_of(noisy), picture_of(np.zeros_like(noisy))
+    mask = np.full(noisy.shape[:2], 120, np.uint8)
+    mask[8:16, 8:16] = 255
+    blocks = noisy.shape[0] * noisy.shape[1] // 32**2
+    assert (
+        said_of(tmp_path, before, after, mask)
+        == f"{blocks} of {blocks} parts of 32 by 32 pixels became black"
+    )
+
+    # Beside the dot the rest is what is cleaned most.
+    crop = (128, 96, 128, 96)
+    part, dark = noisy[96:, 128:], np.rint(noisy[96:, 128:] * 0.7).astype(np.uint8)
+    for result, reason in (
+        (dark, "the brightness shifted"),
+        (np.zeros_like(part), "became black"),
+        (part, ""),
+    ):
+        found = said_of(tmp_path, before, picture_of(result), mask, crop=crop)
+        assert (reason in found) if reason else (found == "")
+
+
+def test_a_hidden_dot_of_a_mask_tells_nothing(tmp_path):
+    mask = np.full(NOISY.shape[:2], 120, np.uint8)
+    mask[8:16, 8:16] = 255
+    alpha = np.where(mask == 255, 0, 255).astype(np.uint8)
+    dark = picture_of(np.rint(NOISY * 0.7).astype(np.uint8))
+    assert "shifted" in said_of(tmp_path, replace(picture_of(NOISY), alpha=alpha), dark, mask)
+
+
+def test_what_is_left_as_it_is_tells_nothing(tmp_path):
+    # The left half is kept, and what became of it does not matter: it cannot have changed.
+    mask = np.zeros(NOISY.shape[:2], np.uint8)
+    after = np.zeros_like(NOISY)
+    assert said_of(tmp_path, picture_of(NOISY), picture_of(after), mask) == ""
+    mask[:, 96:] = 1
+    reason = "3 of 3 parts of 32 by 32 pixels became black"
+    assert said_of(tmp_path, picture_of(NOISY), picture_of(after), mask) == reason
+
+
+def test_all_but_broken_values_are_looked_for_where_most_is_cleaned(tmp_path):
+    # Left: cleaned by little, and darker; right: cleaned fully, and well.
+    mask = np.where(np.arange(128) < 64, 100, 255) * np.ones((96, 1))
+    after = np.where(mask[..., None] < 200, np.rint(NOISY * 0.7), CLEAN).astype(np.uint8)
+    assert said_of(tmp_path, picture_of(NOISY), picture_of(after), mask.astype(np.uint8)) == ""
+    evenly = np.full(mask.shape, 100, np.uint8)
+    assert "shifted" in said_of(tmp_path, picture_of(NOISY), picture_of(after), evenly)
+
+
 def test_a_part():
     values = np.arange(60, dtype=np.uint8).reshape(6, 10, 1)
     alpha = values[..., 0]
@@ -284,3 +355,19 @@ def test_a_part():
     np.testing.assert_array_equal(pixels.read(Box(0, 0, 4, 2)), values[1:5, 3:5])
     np.testing.assert_array_equal(cover.read(Box(0, 0, 4, 2))[..., 0], alpha[1:5, 3:5])
     assert planes_of(picture)[0].values is values
+
+
+def test_a_part_of_a_picture_is_one(tmp_path):
+    picture = picture_of(NOISY)
+    assert part_of(picture, None) is picture
+    stored = store_picture(save(tmp_path / "a.png", NOISY), tmp_path)
+    crop, place = (3, 1, 20, 40), np.s_[1:41, 3:23]
+    for whole in (picture, stored, replace(picture, alpha=NOISY[..., 0])):
+        part = part_of(whole, crop)
+        np.testing.assert_array_equal(
+            part.pixels.read(Box(0, 0, 40, 20)) if whole is stored else part.pixels, NOISY[place]
+        )
+        assert part.metadata is whole.metadata
+    np.testing.assert_array_equal(part.alpha, NOISY[place][..., 0])
+    with pytest.raises(InputError, match="crop leaves the picture"):
+        part_of(picture, (100, 0, 29, 96))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,10 @@ from typer.testing import CliRunner, Result
 
 from doctor_pictures import save, scene, spoilt
 from grainless import Denoiser
+from grainless.batch import large, pipeline
 from grainless.cli import app
-from grainless.picture import read_picture
+from grainless.picture import Metadata, Picture, StoredPicture, read_picture, store_picture, write_picture
+from grainless.tone import decode_srgb
 
 SIZE = {"height": 128, "width": 160}
 
@@ -58,6 +62,72 @@ def test_inspect_reads_the_quality_of_a_jpeg(tmp_path: Path) -> None:
     file = save(tmp_path / "low.jpg", scene(1, **SIZE), quality=20)
     entry = json.loads(run("inspect", file, "--json").stdout)["pictures"][0]
     assert (entry["kind"], entry["level"]) == ("jpeg", 20)
+
+
+def test_inspect_looks_as_auto_does_at_linear_light(tmp_path: Path) -> None:
+    shown = spoilt(scene(1, **SIZE), "gaussian:20").astype(np.float32) / 255
+    file = tmp_path / "light.tif"
+    write_picture(Picture(decode_srgb(shown), None, Metadata(), "tiff"), file)
+    (entry,) = json.loads(run("inspect", file, "--linear", "--json").stdout)["pictures"]
+    assert entry["kind"] == "gaussian"
+    assert entry["level"] == pytest.approx(20, rel=0.1)
+    said = run("denoise", file, "-o", tmp_path / "out.tif", "--linear").stderr
+    assert f"gaussian, sigma {entry['level']}, " in said
+    (encoded,) = json.loads(run("inspect", file, "--json").stdout)["pictures"]
+    assert (encoded["kind"], encoded["level"]) != (entry["kind"], entry["level"])
+
+
+def test_inspect_refuses_linear_whole_numbers_as_auto_does(noisy: Path) -> None:
+    result = run("inspect", noisy, "--linear")
+    assert result.exit_code == 2
+    assert "Only float pictures can be linear" in result.stderr
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_inspect_looks_at_large_pictures_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    file = save(tmp_path / f"a.{ending}", spoilt(scene(1, height=200, width=1100), "gaussian:20"))
+    wanted = run("inspect", file, "--json")
+    assert wanted.exit_code == 0
+    scratch: list[Path] = []
+
+    def store(path: Path, folder: Path) -> StoredPicture:
+        scratch.append(folder)
+        return store_picture(path, folder)
+
+    monkeypatch.setattr(large, "MAX_MEGAPIXELS", 0.1)
+    monkeypatch.setattr(large, "free_memory", lambda: 10**12)
+    monkeypatch.setattr(large, "store_picture", store)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    assert run("inspect", file, "--json").stdout == wanted.stdout
+    assert scratch == [tmp_path]
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+    refused = run("inspect", file, "--max-megapixels", "0.15")
+    assert refused.exit_code == 2
+    assert "1100 x 200 = 0.2 megapixels; expected at most 0.15" in refused.stderr
+    bitmap = tmp_path / "a.bmp"
+    write_picture(read_picture(file), bitmap)
+    assert "expected at most 0.1 megapixels" in run("inspect", bitmap).stderr
+
+
+def test_inspect_says_where_there_is_no_room(noisy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large, "free_memory", lambda: 0)
+    monkeypatch.setattr(pipeline, "free_bytes", lambda _: 30_000_000)
+    assert run("inspect", noisy).exit_code == 0
+    monkeypatch.setattr(pipeline, "free_bytes", lambda _: 1000)
+    result = run("inspect", noisy)
+    assert result.exit_code == 2
+    assert "is full; got 0 MB free; expected room for 0 MB and 16 MB to spare" in result.stderr
+
+    def unusable() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", unusable)
+    result = run("inspect", noisy)
+    assert result.exit_code == 2
+    assert "noisy.png: No usable temporary directory found. Set TMPDIR to a folder" in result.stderr
 
 
 def test_a_file_that_cannot_be_read_does_not_stop_the_others(noisy: Path, tmp_path: Path) -> None:

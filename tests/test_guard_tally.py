@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from doctor_pictures import scene, spoilt
-from grainless.guard.tally import SIDE, Tally
+from grainless.guard.tally import PART_SIDE, Tally
 
 PICTURE = scene(3, height=192, width=256)
 
@@ -54,9 +54,9 @@ def test_parts_add_up_to_the_whole():
     after = PICTURE.copy()
     after[:, 128:] = 0
     parts = Tally()
-    for top in range(0, 192, 2 * SIDE):
-        for left in range(0, 256, SIDE):
-            cut = np.s_[top : top + 2 * SIDE, left : left + SIDE]
+    for top in range(0, 192, 2 * PART_SIDE):
+        for left in range(0, 256, PART_SIDE):
+            cut = np.s_[top : top + 2 * PART_SIDE, left : left + PART_SIDE]
             parts.add(PICTURE[cut], after[cut], None)
     assert vars(parts) == vars(tallied(PICTURE, after))
     assert parts.black > 0
@@ -85,8 +85,21 @@ def test_what_is_transparent_tells_nothing():
     assert tallied(PICTURE, after, visible).blocks == 0
     visible[:32, :32] = True
     tally = tallied(PICTURE, after, visible)
-    assert tally.blocks == 1
-    assert tally.moved <= 1
+    assert (tally.blocks, tally.moved, tally.black) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("hidden", [(0, 0), (16, 30)])
+def test_what_is_no_number_under_alpha_0_hides_nothing_else(hidden):
+    before = PICTURE.astype(np.float32) / 255
+    after = np.zeros_like(before)
+    visible = np.ones(PICTURE.shape[:2], bool)
+    clean = tallied(before, after, visible)
+    places = tuple(np.s_[start::32] for start in hidden)
+    visible[places], before[places], after[places] = False, np.nan, np.nan
+    tally = tallied(before, after, visible)
+    assert tally.broken == 0
+    assert (tally.blocks, tally.moved, tally.black) == (clean.blocks, clean.moved, clean.black)
+    assert tally.black > 40
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 70), (33, 31)])

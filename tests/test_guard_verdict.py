@@ -92,7 +92,6 @@ def test_parts_in_any_order_give_the_verdict_of_the_whole(data):
     before = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
     after = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
     visible = rng.random((height, width)) < 0.98
-    # The tally's blocks begin where a part begins, so parts are cut between them.
     cuts = [
         sorted({0, side, *(32 * cut for cut in data.draw(st.sets(st.integers(1, side // 32), max_size=4)))})
         for side in (height, width)
@@ -122,10 +121,17 @@ def test_of_a_large_picture_a_bounded_part_is_kept():
 
 def test_a_black_tile_between_the_windows_is_found():
     guard = Guard(4000, 4000)
-    box = Box(200, 200, 296, 296)
+    box = Box(192, 192, 288, 288)
     guard.see(CLEAN[:96, :96], np.zeros_like(CLEAN[:96, :96]), box)
     assert not guard._visible.any()
     assert "9 of 9 parts of 32 by 32 pixels became black" in guard.verdict().reason
+
+
+@pytest.mark.parametrize("corner", [(8, 0), (0, 31), (33, 64)])
+def test_parts_begin_where_blocks_do(corner):
+    top, left = corner
+    with pytest.raises(InputError, match=f"begins at row {top}, column {left}; expected multiples of 32"):
+        Guard(256, 320).see(NOISY[:64, :64], CLEAN[:64, :64], Box(top, left, top + 64, left + 64))
 
 
 def test_linear_light_is_looked_at_as_it_is_shown():

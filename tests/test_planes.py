@@ -115,10 +115,15 @@ def test_scratch_files_go_on_where_the_system_takes_or_gives_less(tmp_path, monk
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.integers(1, 300), st.integers(1, 5000), st.sampled_from([2, 32]))
-def test_strips_cover_a_plane_once(height, width, multiple):
-    plane = ArrayPlane(np.broadcast_to(np.float32(0), (height, width, 300)))
-    found = list(strips(plane, multiple=multiple))
+@given(
+    st.integers(1, 300),
+    st.integers(1, 5000),
+    st.sampled_from([2, 32]),
+    st.sampled_from([(np.float32, None), (np.uint8, 4)]),
+)
+def test_strips_cover_a_plane_once(height, width, multiple, kind):
+    plane = ArrayPlane(np.broadcast_to(kind[0](0), (height, width, 300)))
+    found = list(strips(plane, multiple=multiple, itemsize=kind[1]))
     assert [strip.top for strip in found] == [0, *(strip.bottom for strip in found[:-1])]
     assert found[-1].bottom == height
     assert all(strip.width == width for strip in found)

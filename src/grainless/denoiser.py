@@ -21,7 +21,7 @@ from grainless.inference import MemoryShortError, Network
 from grainless.model_file import ModelCard, read_model
 from grainless.planes import ArrayPlane, NewPlane, Part, Plane, new_array, strips
 from grainless.runtime import Precision, Run, Runtime, start
-from grainless.source import INTEGER_WHITE, Seeing, Source, check_array, prepare
+from grainless.source import INTEGER_WHITE, Seeing, Source, check_array, check_linear, prepare
 from grainless.tiling import Box, Tile, plan_tiles, split
 from grainless.tone import decode_srgb
 
@@ -168,12 +168,7 @@ class Denoiser:
 
     def _clean(self, pixels: Plane, alpha: Plane | None, asked: _Asked, keep: Keep) -> tuple[str, ...]:
         """Hand each part of what is asked for of the cleaned picture to `keep`; return notes."""
-        if asked.seeing.linear and pixels.dtype.name in INTEGER_WHITE:
-            raise InputError(
-                "Only float pictures can be linear",
-                got=pixels.dtype,
-                remedy="Leave `linear` out: 8- and 16-bit pictures are cleaned as they are encoded.",
-            )
+        check_linear(pixels.dtype, linear=asked.seeing.linear)
         height, width, channels = pixels.shape
         asked.blend.check_size(height, width)
         source = prepare(pixels, alpha, seeing=asked.seeing, new=asked.new)

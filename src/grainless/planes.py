@@ -220,13 +220,14 @@ def on_disk(folder: Path) -> NewPlane:
     return new
 
 
-def strips(plane: Plane, *, multiple: int = 2) -> Iterator[Box]:
+def strips(plane: Plane, *, multiple: int = 2, itemsize: int | None = None) -> Iterator[Box]:
     """Cut a plane into boxes of its full width and some MB, from top to bottom.
 
-    They have a multiple of so many rows, but for the last.
+    They have a multiple of so many rows, but for the last. `itemsize` is the bytes of each value where more
+    are made of them than they have.
     """
     height, width, *rest = plane.shape
-    row = width * int(np.prod(rest)) * plane.dtype.itemsize
+    row = width * int(np.prod(rest)) * (itemsize or plane.dtype.itemsize)
     rows = max(1, _STRIP_BYTES // row // multiple) * multiple
     for top in range(0, height, rows):
         yield Box(top, 0, min(top + rows, height), width)

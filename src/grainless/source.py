@@ -162,6 +162,16 @@ def check_array(pixels: NDArray[Any], *, unclipped: bool) -> None:
             _check_range(low, high)
 
 
+def check_linear(dtype: np.dtype[Any], *, linear: bool) -> None:
+    """Raise `InputError` where whole numbers are said to be linear."""
+    if linear and dtype.name in INTEGER_WHITE:
+        raise InputError(
+            "Only float pictures can be linear",
+            got=dtype,
+            remedy="Leave `linear` out: 8- and 16-bit pictures are cleaned as they are encoded.",
+        )
+
+
 def _check_finite(low: float, high: float) -> None:
     """Raise `InputError` where the smallest or the largest value is not finite: then one of them is not."""
     if not (math.isfinite(low) and math.isfinite(high)):

@@ -7,7 +7,9 @@ second time: the same bytes, and again whole or not at all.
 
 from __future__ import annotations
 
+import math
 import platform
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 _FILES_AHEAD = 4
 """Per thread of the cluster: enough that no worker waits, few enough that a stop loses little."""
 _SECONDS_TO_CONNECT = 20.0
+_SECONDS_BETWEEN_LOOKS = 0.05
+_SECONDS_BETWEEN_COUNTS = 5.0
+"""Workers may come while a run goes on, but a question to the scheduler for each file is too much."""
 _UNDER_WAY = {"lost", "pending"}
 """States of a file that the scheduler gives to a worker again by itself."""
 
@@ -62,29 +67,28 @@ class Cluster:
             from distributed import as_completed
 
             results = as_completed(loop=client.loop)
-
-            def submit() -> None:
-                # Workers may come while the run goes on.
-                most = _FILES_AHEAD * max(1, sum(client.nthreads().values()))
-                while left and len(running) < most:
+            threads = _Threads(client, self.address)
+            while left or running:
+                while left and len(running) < _FILES_AHEAD * threads.count():
                     job = left.popleft()
                     future = client.submit(
                         perform_there, self.work, _absolute(job), _Here(self.journal.absolute()), pure=False
                     )
                     running[future] = job
                     results.add(future)
-
-            watch.working(jobs[0], 0.0)
-            submit()
-            for future in results:
-                if future.status in _UNDER_WAY:
-                    # Its worker died before the answer was fetched: the scheduler has it done again.
-                    results.add(future)
-                    continue
-                finished = self._finished(running.pop(future), future)
-                watch.record(finished)
-                watch.tell(finished)
-                submit()
+                # Not by waiting for a result: there may be no worker yet, and Ctrl-C is minded by the watch.
+                watch.working(next(iter(running.values())), 0.0)
+                found = results.next_batch(block=False)
+                for future in found:
+                    if future.status in _UNDER_WAY:
+                        # Its worker died before the answer was fetched: the scheduler has it done again.
+                        results.add(future)
+                        continue
+                    finished = self._finished(running.pop(future), future)
+                    watch.record(finished)
+                    watch.tell(finished)
+                if not found:
+                    time.sleep(_SECONDS_BETWEEN_LOOKS)
 
     def _finished(self, job: Job, future: Any) -> Finished:
         """Return what became of a file that is with the cluster no more."""
@@ -111,6 +115,27 @@ def on_cluster(planned: Plan, work: Work, address: str) -> Cluster:
     return Cluster(work, address, journal_file(planned.out))
 
 
+class _Threads:
+    """How many threads the cluster has, asked for again and again."""
+
+    def __init__(self, client: Client, address: str) -> None:
+        self._client = client
+        self._address = address
+        self._count = 1
+        self._next = -math.inf
+
+    def count(self) -> int:
+        """Return the threads of all workers, at least 1; raises InputError where the scheduler is gone."""
+        now = time.monotonic()
+        if now >= self._next:
+            try:
+                self._count = max(1, sum(self._client.nthreads().values()))
+            except OSError as error:
+                raise _lost(self._address, "the scheduler is gone") from error
+            self._next = now + _SECONDS_BETWEEN_COUNTS
+        return self._count
+
+
 @dataclass(frozen=True)
 class _Here:
     """What a worker must have in common with the command."""
@@ -134,6 +159,7 @@ class _Here:
                 remedy="Use folders that all machines share under the same path",
             )
         try:
+            # Model and mask are looked at once; while they stay the same this costs next to nothing.
             work.settings()
         except GrainlessError as error:
             raise UnfitWorkerError(f"A worker of the cluster cannot begin: {error}") from error
@@ -144,8 +170,9 @@ def perform_there(work: Work, job: Job, here: _Here) -> Finished:
     try:
         here.check(work)
         value = work.read(job)
-        pixels, nbytes = work.size(value)
+        pixels, _ = work.size(value)
         value = work.compute(value, job, lambda share: None)
+        _, nbytes = work.size(value)
         check_disk(job.target, nbytes)
         return Finished(job, tuple(work.write(value, job)), pixels=pixels)
     except Exception as error:  # noqa: BLE001  # a fault in one picture must not stop the others

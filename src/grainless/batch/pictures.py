@@ -14,7 +14,7 @@ from grainless.batch.journal import Settings
 from grainless.batch.large import MAX_MEGAPIXELS, Large, Limit, goes_to_disk, read_large, sampled
 from grainless.batch.outcomes import Tick
 from grainless.batch.plans import Job
-from grainless.batch.removal import Removal, Shown, removed_picture, write_any
+from grainless.batch.removal import Removal, Shown, part_of, removed_picture, write_any
 from grainless.blend import Blend
 from grainless.denoiser import Denoiser, crop_box
 from grainless.diagnosis import ADVISED, diagnose_picture
@@ -32,6 +32,7 @@ from grainless.picture import (
     read_picture,
 )
 from grainless.runtime import Precision, Runtime
+from grainless.source import check_linear
 
 KEPT = "kept the original"
 """What a note begins with where the guard found the result worse."""
@@ -156,8 +157,8 @@ class Denoising(_PictureWork):
         _make_folder(job.target.parent)
         limit = None
         if self.max_memory is not None:
-            limit = Limit(self.max_memory, self._denoiser(), self.removal.mask)
-        beside = (self.removal.mask is not None) + 2 * self.removal.show
+            limit = Limit(self.max_memory, self._denoiser(), self.removal.mask, diagnosed=self.auto)
+        beside = self.removal.disk_bytes(facts)
         return read_large(job.source, job.target, facts, limit=limit, beside=beside)
 
     def size(self, value: Any) -> tuple[int, int]:
@@ -217,8 +218,8 @@ class Denoising(_PictureWork):
         same_format = EXTENSIONS.get(job.target.suffix.lower()) == picture.format
         if same_format and self.crop is None and not self.linear:
             return _PassedThrough(picture, (said,))
-        same = self._cleaned(picture, Blend(strength=0.0), lambda share: None)
-        return replace(same, notes=(said, *same.notes))
+        check_linear(picture.pixels.dtype, linear=self.linear)
+        return replace(part_of(picture, self.crop), notes=(said, *picture.notes))
 
     def _cleaned(self, picture: AnyPicture, blend: Blend, tick: Tick) -> AnyPicture:
         denoiser = self._denoiser() if self.tile is None else self._denoiser().with_tile(self.tile)

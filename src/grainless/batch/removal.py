@@ -18,11 +18,12 @@ from grainless.blend import Blend, mask_plane, read_mask, store_mask
 from grainless.denoiser import crop_box
 from grainless.diagnosis.sampling import to_levels
 from grainless.errors import InputError, OutputExistsError
-from grainless.guard import SIDE, Guard
+from grainless.guard import compare_planes
 from grainless.picture import (
     AnyPicture,
     Metadata,
     Picture,
+    PictureFacts,
     StoredPicture,
     look_at,
     write_picture,
@@ -39,6 +40,8 @@ GRAY, AMPLIFICATION = 128, 4
 SHOWN = ".removed.png"
 """What is put behind the name of a result for the picture of what was removed."""
 
+_SINGLE = 4
+"""Bytes of a float in single precision."""
 _MASK_BYTES = 500 * 10**6
 """A larger mask is not read into memory to be checked before the first picture."""
 
@@ -55,6 +58,8 @@ class Removal:
     """Keep the original where the result is worse."""
     show: bool = False
     """Write what was removed beside each result."""
+    checksum: str | None = None
+    """Of the mask's file, if it is known; another mask is refused."""
 
     def settings(self, *, limited: bool = False) -> Settings:
         """Return what decides the bytes of a result; raises what is wrong with the mask before any file.
@@ -63,11 +68,14 @@ class Removal:
         """
         mask = None
         if self.mask is not None:
-            _check_there(self.mask, Mark.of(self.mask))
-            if not limited and look_at(self.mask).nbytes <= _MASK_BYTES:
-                self.blend(1.0)
-            with self.mask.open("rb") as stream:
-                mask = hashlib.file_digest(stream, "sha256").hexdigest()
+            mask = _checked_mask(self.mask, Mark.of(self.mask), limited=limited)
+            if self.checksum not in {None, mask}:
+                raise InputError(
+                    f"The mask {self.mask} is another one here",
+                    got=f"checksum {mask[:12]}",
+                    expected=str(self.checksum)[:12],
+                    remedy="Give all machines the same mask, and leave it alone while a run goes on",
+                )
         Blend(luma=self.luma, chroma=self.chroma)
         return {
             "luma": self.luma,
@@ -78,8 +86,17 @@ class Removal:
         }
 
     def pinned(self) -> Removal:
-        """Return the same for other machines."""
-        return self if self.mask is None else replace(self, mask=self.mask.absolute())
+        """Return the same for other machines: this very mask, by a path that holds there too."""
+        if self.mask is None:
+            return self
+        checksum = _checked_mask(self.mask, Mark.of(self.mask), limited=False)
+        return replace(self, mask=self.mask.absolute(), checksum=checksum)
+
+    def disk_bytes(self, facts: PictureFacts) -> int:
+        """Return how many bytes the mask, and the picture of what was removed, take on the disk."""
+        mask = 0 if self.mask is None else look_at(self.mask).nbytes
+        colours = facts.height * facts.width * (1 if facts.channels < 3 else 3)
+        return mask + (2 * colours if self.show else 0)
 
     def blend(self, strength: float, *, folder: Path | None = None) -> Blend:
         """Return the blend for one picture; raises as `Blend` and `read_mask` do.
@@ -102,25 +119,13 @@ class Removal:
     ) -> str:
         """Say why a result is worse than the part `crop` of its picture; nothing if it is not, or not asked.
 
-        With a mask only what is cleaned by more than half of the most is looked at: what is left as it is
-        would pass for flat and clean.
+        Where nothing is cleaned, by the mask of the whole picture, nothing is looked at.
         """
         if not self.guard:
             return ""
         (old, alpha), (new, _) = planes_of(before, crop), planes_of(after)
-        shown = None if mask is None else mask_plane(mask)
-        half = 0.0 if shown is None else max(shown.read(strip).max() for strip in strips(shown)) / 2
-        shown = None if shown is None else _cropped_plane(shown, crop)
-        guard = Guard(*old.shape[:2], linear=linear)
-        # Strips of whole blocks: so the verdict is that of the picture in one piece.
-        for strip in strips(old, multiple=SIDE):
-            visible = np.ones((strip.height, strip.width), dtype=bool)
-            if alpha is not None:
-                visible &= alpha.read(strip)[..., 0] > 0
-            if shown is not None:
-                visible &= shown.read(strip)[..., 0] > half
-            guard.see(old.read(strip), new.read(strip), strip, visible=visible)
-        return guard.verdict().reason
+        shown = None if mask is None else _cropped_plane(mask_plane(mask), crop)
+        return compare_planes(old, new, alpha=alpha, mask=shown, linear=linear).reason
 
 
 @dataclass(frozen=True)
@@ -181,7 +186,7 @@ def removed_picture(
         shown = show_removed(old.read(whole), new.read(whole), linear=linear)
         return Picture(shown, None, Metadata(), "png")
     plane = after.new((height, width, channels), np.dtype(np.uint8))
-    for strip in strips(old):
+    for strip in strips(old, itemsize=_SINGLE):
         plane.write(strip, show_removed(old.read(strip), new.read(strip), linear=linear))
     return StoredPicture(plane, None, Metadata(), "png", associated_alpha=False, notes=(), new=after.new)
 
@@ -206,6 +211,18 @@ def planes_of(picture: AnyPicture, crop: Crop = None) -> tuple[Plane, Plane | No
     return _cropped_plane(pixels, crop), None if alpha is None else _cropped_plane(alpha, crop)
 
 
+def part_of(picture: AnyPicture, crop: Crop) -> AnyPicture:
+    """Return the part `crop` of a picture; on the disk nothing is copied. Raises as `crop_box` does."""
+    if crop is None:
+        return picture
+    pixels, alpha = planes_of(picture, crop)
+    if isinstance(picture, StoredPicture):
+        return replace(picture, pixels=pixels, alpha=alpha)
+    whole = Box(0, 0, *pixels.shape[:2])
+    cover = None if alpha is None else alpha.read(whole)[..., 0].copy()
+    return replace(picture, pixels=pixels.read(whole).copy(), alpha=cover)
+
+
 def _cropped_plane(plane: Plane, crop: Crop) -> Plane:
     return plane if crop is None else Part(plane, crop_box(crop, plane.shape))
 
@@ -214,6 +231,16 @@ def _as_shown(values: NDArray[Any], *, linear: bool) -> NDArray[Any]:
     if linear and values.dtype.kind == "f":
         return encode_srgb(np.clip(values, 0, 1).astype(np.float32))
     return values
+
+
+@lru_cache(maxsize=1)
+def _checked_mask(path: Path, mark: Mark, *, limited: bool) -> str:
+    """Return the checksum of a mask's file, which is looked at once for all files while it stays the same."""
+    _check_there(path, mark)
+    if not limited and look_at(path).nbytes <= _MASK_BYTES:
+        _read(path, mark)
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @lru_cache(maxsize=1)

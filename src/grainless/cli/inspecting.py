@@ -21,15 +21,22 @@ INSPECT_VERSION = 1
 def inspect(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pictures.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print all that was measured as JSON.")] = False,
-    max_megapixels: Annotated[float, typer.Option(min=0, help="Refuse pictures larger than this.")] = 500.0,
+    linear: Annotated[
+        bool, typer.Option("--linear", help="Float pictures hold linear light, not sRGB values.")
+    ] = False,
+    max_megapixels: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Refuse pictures larger than this.", show_default="500 if held in memory, else none"
+        ),
+    ] = None,
 ) -> None:
     """Tell which noise pictures have, how much of it, how sure that is, and what to do; nothing is changed.
 
     Kinds: clean, gaussian, salt-pepper, signal-dependent, correlated, jpeg, mixed. A file that cannot be read
     is reported with the reason, and the exit code is 1, or 2 if there is no other.
     """
-    from grainless.diagnosis import diagnose_picture
-    from grainless.picture import read_picture
+    from grainless.batch.large import diagnose_file
 
     found: list[tuple[Path, Diagnosis]] = []
     problems: list[GrainlessError] = []
@@ -37,8 +44,7 @@ def inspect(
         for number, path in enumerate(files):
             show(path.name, number, len(files))
             try:
-                picture = read_picture(path, max_megapixels=max_megapixels)
-                found.append((path, diagnose_picture(picture, file=path)))
+                found.append((path, diagnose_file(path, linear=linear, max_megapixels=max_megapixels)))
             except GrainlessError as error:
                 if len(files) == 1:
                     raise

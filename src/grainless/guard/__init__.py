@@ -8,7 +8,26 @@ A `Guard` takes a picture part by part, so that none needs to be in memory whole
 is told and how often it is right.
 """
 
-from grainless.guard.tally import SIDE
-from grainless.guard.verdict import LEAST, Guard, Thresholds, Verdict, compare, decibels, judge, thresholds
+from grainless.guard.verdict import (
+    LEAST,
+    Guard,
+    Thresholds,
+    Verdict,
+    compare,
+    compare_planes,
+    decibels,
+    judge,
+    thresholds,
+)
 
-__all__ = ["LEAST", "SIDE", "Guard", "Thresholds", "Verdict", "compare", "decibels", "judge", "thresholds"]
+__all__ = [
+    "LEAST",
+    "Guard",
+    "Thresholds",
+    "Verdict",
+    "compare",
+    "compare_planes",
+    "decibels",
+    "judge",
+    "thresholds",
+]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from grainless.diagnosis.sampling import Levels, to_levels
 
-SIDE = 32
+PART_SIDE = 32
 """Side of the blocks in pixels."""
 _STEP = 2
 """Every second pixel along each side is looked at: a block has enough of them."""
@@ -35,7 +35,10 @@ class Tally:
         """Those of them that became black."""
 
     def add(self, before: NDArray[Any], after: NDArray[Any], visible: NDArray[np.bool_] | None) -> None:
-        """Take a part of the picture, `(h, w, C)` of its dtype; `visible` is `(h, w)`, None for all."""
+        """Take a part of the picture, `(h, w, C)` of its dtype; `visible` is `(h, w)`, None for all.
+
+        The blocks begin where the part does, so parts begin on multiples of `PART_SIDE` along both sides.
+        """
         if after.dtype.kind == "f":
             bad = ~np.isfinite(after)
             self.broken += int(np.count_nonzero(bad if visible is None else bad & visible[..., None]))
@@ -48,20 +51,22 @@ class Tally:
         counts, wholes = _block_sums(inner), _block_sums(shown)
         told = counts >= np.maximum(_FEWEST * wholes, 1)
         # Clipping moves the mean of the values that it left, impulses that of all: neither moves both so far.
+        # Not by products: what is no number and does not count would stay no number.
         moves = [
-            np.abs(_block_sums((old - new) * part)) / np.maximum(count, 1)
+            np.abs(_block_sums(np.where(part, old - new, np.float32(0)))) / np.maximum(count, 1)
             for part, count in ((inner, counts), (shown, wholes))
         ]
         moved = (told & (np.minimum(*moves) > _MOVED)).any(axis=2)
         self.blocks += int(told.any(axis=2).sum())
         self.moved += int(moved.sum())
-        dark = (_block_sums(new * shown) / np.maximum(wholes, 1)).max(axis=2) <= _EXTREME
+        light = _block_sums(np.where(shown, new, np.float32(0))) / np.maximum(wholes, 1)
+        dark = light.max(axis=2) <= _EXTREME
         self.black += int((moved & dark).sum())
 
 
 def _block_sums(values: Levels | NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the sums over the blocks of `(h, w, C)`; the last row and column of blocks may be narrow."""
-    side = SIDE // _STEP
+    side = PART_SIDE // _STEP
     rows, columns = (np.arange(0, length, side) for length in values.shape[:2])
     sums = np.add.reduceat(values, rows, axis=0, dtype=np.float32)
     whole: NDArray[np.float64] = np.add.reduceat(sums, columns, axis=1).astype(np.float64)

@@ -15,15 +15,14 @@ from numpy.typing import NDArray
 from grainless.diagnosis.sampling import places, to_levels
 from grainless.errors import InputError
 from grainless.guard.evidence import Evidence, gather
-from grainless.guard.tally import SIDE, Tally
+from grainless.guard.tally import PART_SIDE, Tally
+from grainless.planes import ArrayPlane, Plane, strips
 from grainless.tiling import Box
 from grainless.tone import encode_srgb
 
 WINDOW, WINDOWS = 128, 3
 """Side of the windows that are kept, and how many along a side: 384 x 384 pixels of a larger picture."""
 _THRESHOLDS = Path(__file__).parent / "thresholds.json"
-_STRIP = 16 * SIDE
-"""Rows that are looked at at a time, whole blocks of the tally."""
 _MOST_DECIBELS = 40.0
 LEAST = 0.25
 """Root mean square, in levels, of a change that is too small to do harm."""
@@ -83,12 +82,22 @@ class Guard:
         part: Box,
         *,
         visible: NDArray[np.bool_] | None = None,
+        cleaned: NDArray[np.bool_] | None = None,
     ) -> None:
         """Take the part of the picture, and of its result: `(h, w, C)` of one dtype, C 1 or 3.
 
         uint8, uint16, or floats, whose values outside [0, 1] are clipped. `part` is where they lie, `visible`
-        `(h, w)` which pixels count, None for all. Raises `InputError` for arrays that do not fit.
+        `(h, w)` which pixels count, `cleaned` which of these all checks but that for broken values look at;
+        None for all. Parts begin on multiples of 32 pixels from the picture's corner, `PART_SIDE`, which is
+        how the whole picture is cut to be looked at. Raises `InputError` for others, and for arrays that do
+        not fit.
         """
+        if part.top % PART_SIDE or part.left % PART_SIDE:
+            raise InputError(
+                "The part does not fit the blocks that the guard looks at",
+                got=f"one that begins at row {part.top}, column {part.left}",
+                expected=f"multiples of {PART_SIDE}",
+            )
         shape = (part.height, part.width)
         if before.shape != after.shape or before.shape[:2] != shape or before.dtype != after.dtype:
             raise InputError(
@@ -107,9 +116,12 @@ class Guard:
             _within(self._columns, part.left, part.right),
         )
         place = np.ix_(self._rows[rows] - part.top, self._columns[columns] - part.left)
+        self._visible[rows, columns] = True
         for window, values in zip(self._windows, (before, after), strict=True):
             window[rows, columns] = values[place]
-        self._visible[rows, columns] = True if visible is None else visible[place]
+        for chosen in (visible, cleaned):
+            if chosen is not None:
+                self._visible[rows, columns] &= chosen[place]
 
     def verdict(self) -> Verdict:
         """Tell about what was seen so far."""
@@ -128,7 +140,7 @@ class Guard:
         if tally.broken:
             return f"{tally.broken} values of the result are no numbers (NaN or infinity)"
         if tally.moved:
-            share = f"{tally.moved} of {tally.blocks} parts of {SIDE} by {SIDE} pixels"
+            share = f"{tally.moved} of {tally.blocks} parts of {PART_SIDE} by {PART_SIDE} pixels"
             return f"{share} became {'black' if tally.black == tally.moved else 'another picture'}"
         return ""
 
@@ -147,14 +159,48 @@ def compare(
 
     `alpha` `(H, W)`: what is fully transparent does not count.
     """
-    height, width = before.shape[:2]
-    guard = Guard(height, width, linear=linear)
-    # In strips: the copies in single precision would else be larger than the picture.
-    for top in range(0, height, _STRIP):
-        rows = slice(top, min(top + _STRIP, height))
-        visible = None if alpha is None else alpha[rows] > 0
-        guard.see(before[rows], after[rows], Box(top, 0, rows.stop, width), visible=visible)
+    cover = None if alpha is None else ArrayPlane(alpha[..., None])
+    return compare_planes(ArrayPlane(before), ArrayPlane(after), alpha=cover, linear=linear)
+
+
+def compare_planes(
+    before: Plane,
+    after: Plane,
+    *,
+    alpha: Plane | None = None,
+    mask: Plane | None = None,
+    linear: bool = False,
+) -> Verdict:
+    """Tell as `compare` does, of planes `(H, W, C)`; `alpha` and `mask` are `(H, W, 1)`.
+
+    Where the `mask` is 0 the result is the picture, and nothing is looked at. Broken values count wherever it
+    is more; all else is looked at where it is more than half of the most, as what is hardly cleaned would
+    pass for flat and clean.
+    """
+    guard = Guard(*before.shape[:2], linear=linear)
+    half = 0.0 if mask is None else _most(mask, alpha) / 2
+    # Strips of whole blocks: so the verdict is that of the picture in one piece. In one piece the copies in
+    # single precision would be larger than the picture.
+    for strip in strips(before, multiple=PART_SIDE):
+        visible = None if alpha is None else alpha.read(strip)[..., 0] > 0
+        cleaned = None
+        if mask is not None:
+            weight = mask.read(strip)[..., 0]
+            cleaned = weight > half
+            visible = weight > 0 if visible is None else visible & (weight > 0)
+        guard.see(before.read(strip), after.read(strip), strip, visible=visible, cleaned=cleaned)
     return guard.verdict()
+
+
+def _most(mask: Plane, alpha: Plane | None) -> float:
+    """Return the largest value of a mask at pixels that show."""
+    most = 0.0
+    for strip in strips(mask):
+        weight = mask.read(strip)
+        if alpha is not None:
+            weight = weight * (alpha.read(strip) > 0)
+        most = max(most, float(weight.max()))
+    return most
 
 
 def judge(evidence: Evidence, limits: Thresholds) -> str:
