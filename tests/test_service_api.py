@@ -65,7 +65,7 @@ def test_denoise_gives_the_clean_picture_and_says_what_was_done(client: TestClie
     assert answer.headers["x-grainless-model"] == told.model == "universal"
     assert float(answer.headers["x-grainless-strength"]) == told.strength
     assert json.loads(answer.headers["x-grainless-diagnosis"]) == asdict(told)
-    assert json.loads(answer.headers["x-grainless-notes"]) == []
+    assert json.loads(answer.headers["x-grainless-notes"]) == [f"{told.in_short()}: model universal"]
     clean = Denoiser.load("universal")(noisy(), strength=told.strength)
     assert np.array_equal(decoded(answer.content), clean)
 

@@ -21,8 +21,9 @@ from grainless.metrics import AWGN_LITERATURE, FILE_8BIT, PROTOCOLS, Y_8BIT, to_
 from grainless.picture import read_picture
 from grainless.service.cleaning import offered_models
 from grainless.service.page import views
-from grainless.service.page.cleaning import Progress, check_file, naming
+from grainless.service.page.cleaning import TOO_MUCH, Progress, check_file
 from grainless.service.settings import ServiceSettings
+from grainless.service.wording import worded
 
 NOISES = (
     ("Even noise", "gaussian:25"),
@@ -116,7 +117,7 @@ def try_methods(
     without the extra `evaluate`.
     """
     _check(experiment, settings)
-    with naming(source):
+    with worded(source, remedy=TOO_MUCH):
         check_file(source, settings)
         picture = read_picture(source, max_megapixels=settings.max_megapixels)
         whole = to_8bit(picture.pixels)

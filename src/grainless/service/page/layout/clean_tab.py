@@ -11,7 +11,7 @@ from grainless.batch.pictures import AUTO
 from grainless.errors import GrainlessError
 from grainless.service.cleaning import offered_models
 from grainless.service.page import words
-from grainless.service.page.cleaning import Cleaned, Order, clean_file, part_of
+from grainless.service.page.cleaning import Cleaned, Order, clean_file, part_of, slider_strength
 from grainless.service.page.example import EXAMPLES, write_example
 from grainless.service.page.layout.events import HEAVY, LIGHT, PICTURE_FILES, Desk, speaking, telling
 
@@ -179,7 +179,6 @@ def _cleaned(
         # In place of the result: an old one must not stand beside the name of a new picture.
         return _nothing(words.problem(str(error)))
     place = before.place if before is not None and keep_place else cleaned.place
-    used = order.strength if order.strength is not None else (cleaned.diagnosis.strength or 1.0)
     return [
         words.verdict(cleaned),
         Seen(cleaned, place),
@@ -188,7 +187,7 @@ def _cleaned(
         str(cleaned.removed),
         words.amplified(cleaned),
         str(cleaned.file),
-        round(100 * used),
+        slider_strength(order, cleaned),
         *[gr.update(visible=True)] * 2,
         gr.update(visible=False),
     ]
