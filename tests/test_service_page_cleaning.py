@@ -93,18 +93,28 @@ def test_a_part_is_shown_pixel_for_pixel(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("grainless.service.page.views.PART", (30, 20))
     source = dropped(tmp_path / "in", deep=True)
     result = cleaned(source, tmp_path / "out")
-    part = part_of(result, tmp_path, place=(1.0, 0.5))
+    part = part_of(result, place=(1.0, 0.5))
     whole = shown(result.before)
     assert np.array_equal(shown(part.before), whole[44:, 17:47])
     assert shown(part.after).shape == (20, 30, 3)
     assert shown(part.map).shape[1::-1] == result.map_size
 
 
+def test_parts_lie_beside_their_result_and_do_not_pile_up(tmp_path: Path) -> None:
+    result = cleaned(dropped(tmp_path / "in"), tmp_path / "out")
+    parts = [part_of(result, place=(0.5, 0.1 * step)) for step in range(8)]
+    assert len({part.after for part in parts}) == 8, "a browser would show the old one"
+    assert all(result.file.parent in part.before.parents for part in parts)
+    # The latest are there; those of the click before may be on their way to the browser.
+    assert [part.map.exists() for part in parts] == [False] * 5 + [True] * 3
+    assert all(shown(part.before).shape for part in parts[-3:])
+
+
 def test_a_part_of_a_picture_that_was_deleted_says_so(tmp_path: Path) -> None:
     result = cleaned(dropped(tmp_path / "in"), tmp_path / "out")
     result.pixels[0].unlink()
     with pytest.raises(PictureError, match=r"holiday-clean.png is not here any more.*drop it again"):
-        part_of(result, tmp_path, place=(0.5, 0.5))
+        part_of(result, place=(0.5, 0.5))
 
 
 def test_a_clean_picture_is_handed_back_byte_for_byte(tmp_path: Path) -> None:

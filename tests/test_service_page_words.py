@@ -34,6 +34,7 @@ def cleaned(kind: str = "gaussian", **changes) -> Cleaned:
     return Cleaned(
         **{
             "file": Path("name-clean.png"),
+            "size": 64 * 64,
             "facts": "64 x 64",
             "diagnosis": told,
             "treatment": Treatment(model=told.model, strength=told.strength, diagnosis=told),

@@ -51,5 +51,5 @@ def create_app(settings: ServiceSettings, *, page: bool = False) -> FastAPI:
     app.add_middleware(Gate, metrics=service.metrics, api_key=settings.api_key)
     if page:
         # Last, as it answers for every path that no route has taken.
-        mount_page(app, settings)
+        mount_page(app, settings, pool=pool, metrics=service.metrics)
     return app

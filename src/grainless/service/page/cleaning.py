@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +18,7 @@ from grainless.batch import Job
 from grainless.batch.outcomes import Tick
 from grainless.batch.pictures import AUTO, Denoising
 from grainless.batch.treatment import Treated, Treatment
+from grainless.denoiser import Denoiser
 from grainless.diagnosis import Diagnosis, diagnose_picture
 from grainless.errors import InputError, ModelError, PictureError
 from grainless.picture import Picture, read_picture
@@ -31,6 +35,7 @@ Progress = Callable[[float, str], None]
 """Told the finished share, 0 to 1, and what is being done."""
 
 _GONE = "Files are deleted an hour after they were used: drop it again"
+_PARTS_KEPT = 3
 TOO_MUCH = "Clean it with the command `grainless denoise`"
 
 
@@ -50,6 +55,8 @@ class Cleaned:
 
     file: Path
     """The result, in the format, depth and with the metadata of what was dropped."""
+    size: int
+    """Pixels."""
     facts: str
     """Size, depth and format in a few words."""
     diagnosis: Diagnosis
@@ -90,6 +97,10 @@ class TimedDenoising(Denoising):
     seconds: float = math.inf
     done: list[tuple[Treatment, int]] = field(default_factory=list, compare=False)
     """Of each result that was written what was done, and its pixels."""
+
+    def denoiser(self) -> Denoiser:
+        """Return the model, which stays loaded; raises ModelError."""
+        return self._denoiser()
 
     def save(self, value: Treated, job: Job) -> tuple[str, ...]:
         """Do what `Denoising` does, and note it down."""
@@ -215,6 +226,7 @@ def _viewed(
     gain = views.gain_for(*small)
     return Cleaned(
         file=target,
+        size=picture.pixels.shape[0] * picture.pixels.shape[1],
         facts=_facts(picture),
         diagnosis=diagnosis,
         treatment=treatment,
@@ -230,10 +242,11 @@ def _viewed(
     )
 
 
-def part_of(cleaned: Cleaned, folder: Path, *, place: tuple[float, float]) -> Part:
-    """Write the part around a place, down and across from 0 to 1, pixel for pixel, into a new folder.
+def part_of(cleaned: Cleaned, *, place: tuple[float, float]) -> Part:
+    """Write the part around a place, down and across from 0 to 1, pixel for pixel, beside the result.
 
-    Raises PictureError where the picture was deleted meanwhile.
+    Of the parts before it the latest are kept: a browser may still be loading them. Raises PictureError where
+    the picture was deleted meanwhile.
     """
     try:
         both = [np.load(path, mmap_mode="r") for path in cleaned.pixels]
@@ -244,11 +257,23 @@ def part_of(cleaned: Cleaned, folder: Path, *, place: tuple[float, float]) -> Pa
     rows, columns = views.part_around(size, place)
     before, after = (np.ascontiguousarray(pixels[rows, columns]) for pixels in both)
     framed = views.with_frame(whole, size, (rows, columns))
+    folder = _new_folder(cleaned.pixels[0].with_name("parts"))
     return Part(
         before=views.save_view(before, folder / "before.png", icc=cleaned.icc),
         after=views.save_view(after, folder / "after.png", icc=cleaned.icc),
         map=views.save_view(framed, folder / "map.png", icc=cleaned.icc),
     )
+
+
+def _new_folder(parent: Path) -> Path:
+    """Make a folder with a name that is not taken; of those before it the latest are left."""
+    parent.mkdir(exist_ok=True)
+    # Another click may have deleted one of them meanwhile.
+    with contextlib.suppress(FileNotFoundError):
+        for old in sorted(parent.iterdir(), key=lambda path: path.stat().st_mtime)[: 1 - _PARTS_KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+    # A new name each time: what a browser has seen under a name it does not ask for again.
+    return Path(tempfile.mkdtemp(dir=parent))
 
 
 def _facts(picture: Picture) -> str:
