@@ -134,7 +134,7 @@ def test_a_missing_package_names_the_extra(monkeypatch, name):
     for package in ("scipy", "skimage"):
         monkeypatch.setitem(sys.modules, package, None)
     assert not BASELINES[name].available()
-    with pytest.raises(MissingExtraError, match=r"grainless\[evaluate\]") as caught:
+    with pytest.raises(MissingExtraError, match=r"\.\[evaluate\]") as caught:
         run(name, np.zeros((4, 4), np.uint8))
     assert BASELINES[name].reason() == str(caught.value)
 
@@ -142,7 +142,7 @@ def test_a_missing_package_names_the_extra(monkeypatch, name):
 def test_missing_wavelets_name_the_extra(monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pywt" else found(name))
-    with pytest.raises(MissingExtraError, match=r"wavelet shrinkage needs .*grainless\[evaluate\]"):
+    with pytest.raises(MissingExtraError, match=r"wavelet shrinkage needs .*\.\[evaluate\]"):
         wavelet(np.zeros((4, 4), np.uint8), sigma=1.0)
     assert BASELINES["nlm"].available()
 

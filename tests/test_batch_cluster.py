@@ -336,7 +336,7 @@ def test_without_distributed_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "distributed", None)
     planned = plan([fill(tmp_path / "in", "a.png")], tmp_path / "out")
     options = RunOptions(executor=on_cluster(planned, Copying(), "tcp://127.0.0.1:1"))
-    with pytest.raises(MissingExtraError, match=r"grainless\[cluster\]"):
+    with pytest.raises(MissingExtraError, match=r"\.\[cluster\]"):
         run(planned, Copying(), options=options)
 
 

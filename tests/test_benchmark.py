@@ -318,5 +318,5 @@ def test_wrong_rows(rows, error, message):
 
 def test_without_openvino(monkeypatch):
     monkeypatch.setattr("grainless.benchmark.measuring.find_spec", lambda _name: None)
-    with pytest.raises(MissingExtraError, match=r"OpenVINO runtime needs.*grainless\[openvino\]"):
+    with pytest.raises(MissingExtraError, match=r"OpenVINO runtime needs.*\.\[openvino\]"):
         run(Stage(), runtime="openvino")

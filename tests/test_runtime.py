@@ -95,7 +95,7 @@ def test_openvino_is_exact_unless_told(folder):
 def test_without_openvino(folder, monkeypatch, rng):
     path = tiny_models.blur_model(folder / "without.onnx")
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(MissingExtraError, match=r"OpenVINO runtime needs.*grainless\[openvino\]"):
+    with pytest.raises(MissingExtraError, match=r"OpenVINO runtime needs.*\.\[openvino\]"):
         Denoiser.load(path, runtime="openvino")
     monkeypatch.setattr(runtime_module, "find_spec", lambda _name: None)
     pixels = rng.integers(0, 256, (9, 9), dtype=np.uint8)

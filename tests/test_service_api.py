@@ -69,7 +69,7 @@ def test_denoise_gives_the_clean_picture_and_says_what_was_done(client: TestClie
     assert answer.headers["x-grainless-model"] == told.model == "universal"
     assert float(answer.headers["x-grainless-strength"]) == told.strength
     assert json.loads(answer.headers["x-grainless-diagnosis"]) == asdict(told)
-    assert json.loads(answer.headers["x-grainless-notes"]) == []
+    assert json.loads(answer.headers["x-grainless-notes"]) == [f"{told.in_short()}: model universal"]
     clean = Denoiser.load("universal")(noisy(), strength=told.strength)
     assert np.array_equal(decoded(answer.content), clean)
 
@@ -240,7 +240,7 @@ def test_work_that_takes_too_long_is_refused_and_the_next_goes_on(
 
 def test_errors_have_the_same_shape_where_there_is_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
     page = Starlette(routes=[Route("/{rest:path}", lambda _: PlainTextResponse("the page"))])
-    monkeypatch.setattr(service_app, "mount_page", lambda app, _settings: app.mount("/", page))
+    monkeypatch.setattr(service_app, "mount_page", lambda app, *_, **__: app.mount("/", page))
     with_page = TestClient(create_app(ServiceSettings(), page=True))
     assert problem(with_page.get("/v1/denoise"), 405).startswith("Method Not Allowed: GET /v1/denoise.")
     problem(with_page.post("/healthz"), 405)

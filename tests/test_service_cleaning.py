@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from grainless import Denoiser
+from grainless.batch.pictures import Denoising
+from grainless.batch.treatment import Treatment
 from grainless.blend import Blend
 from grainless.diagnosis import Diagnosis, diagnose
-from grainless.errors import ModelError, PictureError
+from grainless.errors import InputError, ModelError, PictureError
 from grainless.picture import EXTENSIONS, Metadata, Picture, write_picture
 from grainless.service import ServiceSettings
 from grainless.service import cleaning as module
@@ -42,7 +44,7 @@ def source(tmp_path: Path) -> Path:
 def test_a_named_model_gives_what_the_library_gives(cleaner: Cleaner, source: Path) -> None:
     cleaned = cleaner.clean(source, DenoiseOptions(model="fast", strength=0.5), check)
     assert np.array_equal(decoded(cleaned.file.read_bytes()), Denoiser.load("fast")(noisy(), strength=0.5))
-    assert (cleaned.model, cleaned.strength, cleaned.diagnosis) == ("fast", 0.5, None)
+    assert cleaned.treatment == Treatment(model="fast", strength=0.5)
     assert (cleaned.format, cleaned.notes, cleaned.pixels) == ("png", (), 64 * 64)
 
 
@@ -53,11 +55,11 @@ def test_the_guard_keeps_what_would_become_worse(
     monkeypatch.setenv("GRAINLESS_MODELS", str(tmp_path))
     cleaner = Cleaner.of(ServiceSettings(max_megapixels=0.1))
     kept = cleaner.clean(source, DenoiseOptions(model="dim"), check)
-    assert kept.model is None
+    assert (kept.treatment.model, kept.treatment.strength) == (None, 0.0)
     assert kept.notes[0].startswith("kept the original: ")
     assert kept.file.read_bytes() == source.read_bytes()
     taken = cleaner.clean(source, DenoiseOptions(model="dim", guard=False), check)
-    assert (taken.model, taken.notes) == ("dim", ())
+    assert (taken.treatment, taken.notes) == (Treatment(model="dim", strength=1.0), ())
     assert np.array_equal(decoded(taken.file.read_bytes()), Denoiser.load(tmp_path / "dim.onnx")(noisy()))
 
 
@@ -70,8 +72,8 @@ def test_luma_and_chroma_are_handed_on(cleaner: Cleaner, source: Path) -> None:
 def test_auto_goes_by_the_diagnosis(cleaner: Cleaner, source: Path) -> None:
     cleaned = cleaner.clean(source, DenoiseOptions(), check)
     told = diagnose(noisy())
-    assert cleaned.diagnosis == cleaner.diagnose(source, check) == told
-    assert (cleaned.model, cleaned.strength) == (told.model, told.strength)
+    assert cleaner.diagnose(source, check) == told
+    assert cleaned.treatment == Treatment(model=told.model, strength=told.strength, diagnosis=told)
     expected = Denoiser.load("universal")(noisy(), strength=told.strength)
     assert np.array_equal(decoded(cleaned.file.read_bytes()), expected)
 
@@ -81,12 +83,12 @@ def test_a_clean_picture_comes_back_byte_by_byte(
 ) -> None:
     # The verdict itself is tested elsewhere; on tiny pictures it is not sure.
     verdict = Diagnosis("clean", None, 0.9, "No noise.", None, 0.0)
-    monkeypatch.setattr(module, "diagnose_picture", lambda *_, **__: verdict)
+    monkeypatch.setattr("grainless.batch.pictures.diagnose_picture", lambda *_, **__: verdict)
     data = source.read_bytes()
     cleaned = cleaner.clean(source, DenoiseOptions(strength=1), check)
     assert cleaned.file.read_bytes() == data
-    assert (cleaned.model, cleaned.strength) == (None, 0.0)
-    assert cleaned.notes == ("passed through unchanged: the picture is clean",)
+    assert cleaned.treatment == Treatment(model=None, strength=0.0, diagnosis=verdict)
+    assert cleaned.notes == (f"passed through unchanged: {verdict.in_short()}",)
     source.write_bytes(data)
     other = cleaner.clean(source, DenoiseOptions(format="bmp"), check)
     assert other.format == "bmp"
@@ -104,6 +106,22 @@ def test_what_a_format_cannot_hold_is_said(cleaner: Cleaner, tmp_path: Path) -> 
     lost = cleaner.clean(source, DenoiseOptions(model="fast", format="jpg", quality=90), check)
     assert (lost.format, lost.file.suffix) == ("jpeg", ".jpg")
     assert [note.split(":")[0] for note in lost.notes] == ["depth", "values"]
+
+
+def test_a_format_that_cannot_hold_the_picture_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleaner = Cleaner.of(ServiceSettings())
+    monkeypatch.setattr(Denoising, "compute", lambda *_: pytest.fail("it was computed"))
+    source = tmp_path / SOURCE
+    source.write_bytes(encoded(np.zeros((1, 17_000), dtype=np.uint8)))
+    with pytest.raises(InputError) as caught:
+        cleaner.clean(source, DenoiseOptions(model="fast", format="webp"), check)
+    assert caught.value.http_status == 422
+    assert str(caught.value) == (
+        "The picture is too large for WebP; got 17000 x 1 pixels; expected at most 16383 each way. "
+        "Ask for another format, such as png or tif."
+    )
 
 
 def test_formats_are_the_endings_that_are_known() -> None:
@@ -163,7 +181,7 @@ def test_the_check_ends_the_work_between_its_steps_and_between_tiles(cleaner: Cl
         nonlocal calls
         calls += 1
 
-    cleaner.clean(source, DenoiseOptions(model="fast"), count)
+    cleaner.clean(source, DenoiseOptions(), count)
     steps = calls
     assert steps >= 4
 
@@ -180,7 +198,7 @@ def test_the_check_ends_the_work_between_its_steps_and_between_tiles(cleaner: Cl
                 raise LeftError
 
         with pytest.raises(LeftError):
-            cleaner.clean(source, DenoiseOptions(model="fast"), leave)
+            cleaner.clean(source, DenoiseOptions(), leave)
         assert calls == last + 1
 
 

@@ -37,7 +37,7 @@ PATIENCE = 120_000
 
 def test_without_gradio_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
-    with pytest.raises(MissingExtraError, match=r"The page needs packages.*grainless\[web\]"):
+    with pytest.raises(MissingExtraError, match=r"The page needs packages.*\.\[web\]"):
         build_page(ServiceSettings())
 
 

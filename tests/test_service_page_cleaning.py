@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +11,19 @@ import pytest
 from PIL import Image
 
 from grainless import Denoiser, corrupt, read_picture, write_picture
+from grainless.batch import large
+from grainless.diagnosis import diagnose
 from grainless.errors import GrainlessError, ModelError, PictureError
 from grainless.picture import Metadata, Picture
 from grainless.report.sheet import show_removed
 from grainless.service import ServiceSettings
-from grainless.service.page.cleaning import Cleaned, Order, clean_file, part_of
+from grainless.service.page import words
+from grainless.service.page.cleaning import Cleaned, Order, clean_file, part_of, slider_strength
 from grainless.service.page.example import draw_lake
 from grainless.service.refusals import TimeLimitError, TooManyBytesError, TooManyPixelsError
 from picture_files import RGB_PROFILE, XMP, exif_block, exif_facts
 from service_pictures import decoded, noisy, png_of_size
+from tiny_models import scale_model
 
 SETTINGS = ServiceSettings(threads=1)
 
@@ -68,7 +74,8 @@ def test_the_result_is_the_denoisers_own(tmp_path: Path) -> None:
     picture = read_picture(source)
     wanted = Denoiser.load("fast").denoise_picture(picture, strength=0.5)
     assert np.array_equal(read_picture(result.file).pixels, wanted.pixels)
-    assert result.notes == ("cleaned with the model fast", "strength 50%")
+    assert result.notes == ()
+    assert result.treatment.in_words() == "cleaned with the model fast, strength 50 %"
 
 
 def test_the_views_show_before_after_and_the_difference(tmp_path: Path) -> None:
@@ -86,18 +93,28 @@ def test_a_part_is_shown_pixel_for_pixel(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("grainless.service.page.views.PART", (30, 20))
     source = dropped(tmp_path / "in", deep=True)
     result = cleaned(source, tmp_path / "out")
-    part = part_of(result, tmp_path, place=(1.0, 0.5))
+    part = part_of(result, place=(1.0, 0.5))
     whole = shown(result.before)
     assert np.array_equal(shown(part.before), whole[44:, 17:47])
     assert shown(part.after).shape == (20, 30, 3)
     assert shown(part.map).shape[1::-1] == result.map_size
 
 
+def test_parts_lie_beside_their_result_and_do_not_pile_up(tmp_path: Path) -> None:
+    result = cleaned(dropped(tmp_path / "in"), tmp_path / "out")
+    parts = [part_of(result, place=(0.5, 0.1 * step)) for step in range(8)]
+    assert len({part.after for part in parts}) == 8, "a browser would show the old one"
+    assert all(result.file.parent in part.before.parents for part in parts)
+    # The latest are there; those of the click before may be on their way to the browser.
+    assert [part.map.exists() for part in parts] == [False] * 5 + [True] * 3
+    assert all(shown(part.before).shape for part in parts[-3:])
+
+
 def test_a_part_of_a_picture_that_was_deleted_says_so(tmp_path: Path) -> None:
     result = cleaned(dropped(tmp_path / "in"), tmp_path / "out")
     result.pixels[0].unlink()
     with pytest.raises(PictureError, match=r"holiday-clean.png is not here any more.*drop it again"):
-        part_of(result, tmp_path, place=(0.5, 0.5))
+        part_of(result, place=(0.5, 0.5))
 
 
 def test_a_clean_picture_is_handed_back_byte_for_byte(tmp_path: Path) -> None:
@@ -107,7 +124,51 @@ def test_a_clean_picture_is_handed_back_byte_for_byte(tmp_path: Path) -> None:
     result = cleaned(source, tmp_path / "out")
     assert result.diagnosis.kind == "clean"
     assert result.file.read_bytes() == source.read_bytes()
-    assert any("unchanged" in note for note in result.notes)
+    assert result.treatment.in_words() == "passed through unchanged"
+    # Whatever strength is asked for: it is not what was done.
+    halved = cleaned(source, tmp_path / "halved", strength=0.5)
+    assert said_of(halved) == ["Passed through unchanged"]
+    assert slider_strength(Order(strength=0.5), halved) == 50
+    assert slider_strength(Order(), result) == 100
+
+
+def test_a_picture_that_goes_to_the_disk_elsewhere_is_cleaned_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = dropped(tmp_path / "in")
+    usual = cleaned(source, tmp_path / "usual")
+    monkeypatch.setattr(large, "free_memory", lambda: 1000)
+    result = cleaned(source, tmp_path / "out")
+    assert result.file.read_bytes() == usual.file.read_bytes()
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.is_file()] == ["holiday-clean.png"]
+
+
+def said_of(result: Cleaned) -> list[str]:
+    """The lines that the page lists."""
+    return re.findall("<li>(.*?)</li>", words.verdict(result))
+
+
+def test_what_was_kept_was_not_cleaned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").mkdir()
+    scale_model(tmp_path / "models" / "dim.onnx", 0.5)
+    monkeypatch.setenv("GRAINLESS_MODELS", str(tmp_path / "models"))
+    result = cleaned(dropped(tmp_path / "in"), tmp_path / "out", model="dim", strength=0.9)
+    (line,) = said_of(result)
+    assert line.startswith("Kept the original: ")
+
+
+def test_the_slider_shows_what_was_applied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = dropped(tmp_path / "in")
+    told = replace(diagnose(read_picture(source).pixels), strength=0.6)
+    for module in ("grainless.batch.pictures", "grainless.service.page.cleaning"):
+        monkeypatch.setattr(f"{module}.diagnose_picture", lambda *_, **__: told)
+    named = cleaned(source, tmp_path / "named", model="fast")
+    wanted = Denoiser.load("fast").denoise_picture(read_picture(source))
+    assert np.array_equal(read_picture(named.file).pixels, wanted.pixels)
+    assert slider_strength(Order(model="fast"), named) == 100
+    advised = cleaned(source, tmp_path / "advised")
+    assert slider_strength(Order(), advised) == 60
+    assert said_of(advised) == ["Cleaned with the model universal, strength 60 %"]
 
 
 def test_the_true_format_decides_and_not_the_name(tmp_path: Path) -> None:
@@ -156,7 +217,7 @@ def broken(folder: Path, content: bytes) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("content", "settings", "kind", "words"),
+    ("content", "settings", "kind", "said"),
     [
         (b"", SETTINGS, PictureError, "^my photo.png is empty"),
         (b"hello", SETTINGS, PictureError, "^my photo.png is not a picture: it holds text"),
@@ -177,10 +238,10 @@ def broken(folder: Path, content: bytes) -> Path:
     ],
 )
 def test_what_cannot_be_cleaned_is_said_without_paths(
-    tmp_path: Path, content: bytes, settings: ServiceSettings, kind: type[GrainlessError], words: str
+    tmp_path: Path, content: bytes, settings: ServiceSettings, kind: type[GrainlessError], said: str
 ) -> None:
     source = broken(tmp_path / "hidden-folder", content)
-    with pytest.raises(kind, match=words) as caught:
+    with pytest.raises(kind, match=said) as caught:
         cleaned(source, tmp_path / "out", settings=settings)
     assert "hidden-folder" not in str(caught.value)
     assert str(tmp_path) not in str(caught.value)

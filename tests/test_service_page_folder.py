@@ -14,11 +14,12 @@ from PIL import Image
 
 from grainless import Denoiser
 from grainless.batch.pictures import Denoising
+from grainless.batch.treatment import Treatment
 from grainless.errors import InputError, ModelError
 from grainless.service import ServiceSettings
 from grainless.service.page import folder as pages
-from grainless.service.page.cleaning import Order
-from grainless.service.page.folder import CleanedFolder, clean_folder
+from grainless.service.page.cleaning import Order, check_file
+from grainless.service.page.folder import MOST_FILES, CleanedFolder, clean_folder
 from service_pictures import decoded, encoded, noisy
 
 SETTINGS = ServiceSettings(threads=1)
@@ -85,6 +86,7 @@ def test_one_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
     assert "it holds text" in result.failures[0].reason
     assert all(str(tmp_path) not in failure.reason for failure in result.failures)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["pictures-clean.zip"]
+    assert result.treated == ((Treatment(model="fast", strength=1.0), 24 * 24),) * 2
 
 
 def test_a_stop_hands_out_what_is_done(tmp_path: Path) -> None:
@@ -196,6 +198,58 @@ def test_too_many_pictures_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
     paths = dropped(tmp_path, {f"{number}.png": picture(number) for number in range(3)})
     with pytest.raises(InputError, match="too many pictures for one order; expected at most 2"):
         cleaned(paths, tmp_path / "out")
+
+
+def test_bad_files_of_an_archive_count_too_and_are_refused_before_any_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = zipped({f"{number}.png": b"x" for number in range(MOST_FILES + 1)})
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_, **__: pytest.fail("it was unpacked"))
+    with pytest.raises(InputError, match=f"too many pictures for one order; expected at most {MOST_FILES}"):
+        cleaned(dropped(tmp_path, {"many.zip": archive}), tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_bad_files_and_good_ones_are_counted_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "MOST_FILES", 3)
+    archive = zipped({"bad.png": b"x", "b.png": picture(2)})
+    result = cleaned(dropped(tmp_path / "in", {"a.png": picture(1), "z.zip": archive}), tmp_path / "most")
+    assert (result.done, len(result.failures)) == (2, 1)
+    one_more = dropped(tmp_path / "more", {"a.png": picture(1), "bad.png": b"x", "z.zip": archive})
+    with pytest.raises(InputError, match="too many pictures"):
+        cleaned(one_more, tmp_path / "out")
+
+
+def test_a_stop_ends_the_unpacking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, taken = threading.Event(), []
+
+    def take(path: Path, settings: ServiceSettings) -> str:
+        taken.append(path)
+        stop.set()
+        return check_file(path, settings)
+
+    monkeypatch.setattr(pages, "check_file", take)
+    archive = zipped({f"{number}.png": picture(number) for number in range(4)})
+    paths = dropped(tmp_path, {"a.zip": archive, "b.png": picture(5), "c.zip": archive})
+    (tmp_path / "out").mkdir()
+    result = clean_folder(
+        paths, tmp_path / "out", order=Order(), settings=SETTINGS, progress=lambda *_: None, stop=stop
+    )
+    assert len(set(taken)) == 1
+    assert (result.archive, result.done, result.left) == (None, 0, 1)
+
+
+def test_a_stop_before_the_first_file_is_no_empty_order(tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    (tmp_path / "out").mkdir()
+    paths = dropped(tmp_path, {"a.png": picture(1)})
+    result = clean_folder(
+        paths, tmp_path / "out", order=Order(), settings=SETTINGS, progress=lambda *_: None, stop=stop
+    )
+    assert (result.archive, result.done, result.failures, result.left) == (None, 0, (), 0)
 
 
 def test_nothing_to_do_is_said(tmp_path: Path) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from grainless import evaluate, parse_noise
+from grainless import Denoiser, evaluate, parse_noise
 from grainless.errors import InputError, MissingExtraError, NoiseError
 from grainless.metrics import PROTOCOLS
 from grainless.service import ServiceSettings
 from grainless.service.page import lab
+from grainless.service.page.cleaning import work_for
 from grainless.service.page.lab import Experiment, Trial
+from grainless.service.refusals import TimeLimitError
 from service_pictures import decoded, noisy
+from tiny_models import identity_model
 
 SETTINGS = ServiceSettings(threads=1)
 
@@ -55,6 +60,55 @@ def test_the_numbers_are_those_of_evaluate(clean: Path, tmp_path: Path, protocol
     for line, row in zip(trial.lines, found.rows, strict=True):
         assert line.psnr == pytest.approx(row.pictures[0].scores.psnr)
         assert line.ssim == pytest.approx(row.pictures[0].scores.ssim)
+
+
+def test_models_take_the_threads_of_the_settings_and_stay_loaded(
+    clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[int | None] = []
+    whole = Denoiser.load
+
+    def load(model: Path, *, threads: int | None = None, **options: object) -> Denoiser:
+        loaded.append(threads)
+        return whole(model, threads=threads, **options)
+
+    monkeypatch.setattr(Denoiser, "load", load)
+    monkeypatch.setattr(
+        lab, "work_for", lambda order, settings: replace(work_for(order, settings), threads=3)
+    )
+    for number in range(2):
+        tried(clean, tmp_path / f"{number}")
+    assert loaded == [3]
+
+
+def test_a_trial_that_takes_too_long_ends(clean: Path, tmp_path: Path, now: SimpleNamespace) -> None:
+    told: list[str] = []
+
+    def progress(_share: float, text: str) -> None:
+        told.append(text)
+        now.seconds += 61
+
+    (tmp_path / "out").mkdir()
+    words = r"The trial takes too long here; got 2 of 3 methods done after 120 seconds\. Try fewer methods"
+    with pytest.raises(TimeLimitError, match=words):
+        lab.try_methods(
+            clean,
+            tmp_path / "out",
+            experiment=Experiment(noise="salt-pepper:0.1", methods=("fast", "median", "wavelet")),
+            settings=SETTINGS,
+            progress=progress,
+        )
+    assert told == ["Trying fast", "Trying median"]
+
+
+def test_a_model_is_known_by_its_file_whatever_its_card_says(
+    clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").mkdir()
+    identity_model(tmp_path / "models" / "mine.onnx")
+    monkeypatch.setenv("GRAINLESS_MODELS", str(tmp_path / "models"))
+    trial = tried(clean, tmp_path / "out", methods=("mine",))
+    assert [line.method for line in trial.lines] == ["noisy", "mine"]
 
 
 def test_the_pictures_are_those_that_were_measured(clean: Path, tmp_path: Path) -> None:

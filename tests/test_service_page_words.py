@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from grainless.batch import Failure
+from grainless.batch.treatment import Treatment
 from grainless.diagnosis import KINDS, Diagnosis
 from grainless.service.page import words
 from grainless.service.page.cleaning import Cleaned
@@ -33,8 +34,10 @@ def cleaned(kind: str = "gaussian", **changes) -> Cleaned:
     return Cleaned(
         **{
             "file": Path("name-clean.png"),
+            "size": 64 * 64,
             "facts": "64 x 64",
             "diagnosis": told,
+            "treatment": Treatment(model=told.model, strength=told.strength, diagnosis=told),
             "notes": (),
             "gain": 4,
             "place": (0.5, 0.5),
@@ -64,16 +67,11 @@ def test_how_sure_it_is_is_said_in_words(confidence: float, said: str) -> None:
     assert said in words.verdict(cleaned(confidence=confidence))
 
 
-def test_notes_are_shown_whatever_they_say() -> None:
-    picture = cleaned()
-    short = picture.diagnosis.in_short()
-    notes = (f"{short}: model universal", "kept the original because nothing was gained", "ICC: dropped")
-    said = words.verdict(cleaned(notes=notes))
-    assert "<li>Cleaned with the model universal</li>" in said
-    assert "<li>Kept the original because nothing was gained</li>" in said
-    assert "<li>ICC: dropped</li>" in said
-    unchanged = words.verdict(cleaned(notes=(f"passed through unchanged: {short}",)))
-    assert "<li>Passed through unchanged</li>" in unchanged
+def test_what_was_done_is_said_once_and_notes_whatever_they_say() -> None:
+    said = words.verdict(cleaned(notes=("ICC: dropped",)))
+    assert "<ul><li>Cleaned with the model universal</li><li>ICC: dropped</li></ul>" in said
+    kept = Treatment(model=None, strength=0.0, kept=EVIL)
+    assert "<ul><li>Kept the original: &lt;img" in words.verdict(cleaned(treatment=kept))
 
 
 def test_nothing_from_outside_is_markup() -> None:

@@ -75,6 +75,19 @@ def test_a_service_that_stops_takes_in_nothing_more() -> None:
         pool.place().__enter__()
 
 
+def test_work_for_a_pool_that_was_closed_meanwhile_leaves_no_place_taken() -> None:
+    async def run() -> None:
+        pool = Pool(ServiceSettings())
+        with pool.place() as place:
+            # As where a file arrives while the service ends.
+            await pool.close()
+            with pytest.raises(BusyError, match="about to stop"):
+                await place.run(lambda _: pytest.fail("it worked"), gone=never())
+        assert (pool.taken, pool.working, place.folder.exists()) == (0, 0, False)
+
+    asyncio.run(run())
+
+
 def test_work_gives_its_result_or_its_error() -> None:
     async def run() -> None:
         pool = Pool(ServiceSettings())

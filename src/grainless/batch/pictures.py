@@ -15,6 +15,7 @@ from grainless.batch.large import MAX_MEGAPIXELS, Large, Limit, goes_to_disk, re
 from grainless.batch.outcomes import Tick
 from grainless.batch.plans import Job
 from grainless.batch.removal import Removal, Shown, part_of, removed_picture, write_any
+from grainless.batch.treatment import Treated, Treatment
 from grainless.blend import Blend
 from grainless.denoiser import Denoiser, crop_box
 from grainless.diagnosis import ADVISED, diagnose_picture
@@ -34,8 +35,6 @@ from grainless.picture import (
 from grainless.runtime import Precision, Runtime
 from grainless.source import check_linear
 
-KEPT = "kept the original"
-"""What a note begins with where the guard found the result worse."""
 AUTO = "auto"
 """Stands for the model that the diagnosis of each picture advises."""
 _MODELS = 4
@@ -87,10 +86,6 @@ class _PassedThrough:
     """A picture whose file is copied, so that nothing at all changes."""
 
     picture: AnyPicture
-    notes: tuple[str, ...]
-
-
-_Made = AnyPicture | _PassedThrough | Shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,63 +158,75 @@ class Denoising(_PictureWork):
 
     def size(self, value: Any) -> tuple[int, int]:
         """Return pixels and bytes of a picture, or of what `compute` made of it."""
+        if isinstance(value, Treated):
+            return self.size(value.value)
         if isinstance(value, Shown):
             pixels, nbytes = self.size(value.result)
             return pixels, nbytes + value.removed.nbytes
         return super().size(value.picture if isinstance(value, (Large, _PassedThrough)) else value)
 
-    def compute(self, value: AnyPicture | Large, job: Job, tick: Tick) -> _Made:
-        """Return the clean picture, or what says that it was clean before or would have become worse."""
+    def compute(self, value: AnyPicture | Large, job: Job, tick: Tick) -> Treated:
+        """Return the clean picture, or what was clean before or would have become worse; and which it is."""
         if isinstance(value, Large):
             return replace(self, tile=value.tile).compute(value.picture, job, tick)
         if not self.auto:
-            return self._guarded(value, job, self._strength(), tick)
+            treatment = Treatment(model=find_model(self._model()).stem, strength=self._strength())
+            return self._guarded(value, job, treatment, tick)
         told = diagnose_picture(sampled(value), file=job.source, linear=self.linear)
+        tick(0.0)
         if told.model is None:
-            return self._unchanged(value, job, f"passed through unchanged: {told.in_short()}")
+            treatment = Treatment(model=None, strength=0.0, diagnosis=told)
+            return Treated(self._unchanged(value, job), treatment)
         strength = told.strength if self.strength is None else self.strength
-        noted = replace(value, notes=(f"{told.in_short()}: model {told.model}", *value.notes))
-        return self._guarded(noted, job, strength, tick)
+        treatment = Treatment(model=told.model, strength=strength, diagnosis=told)
+        return self._guarded(value, job, treatment, tick)
 
-    def write(self, value: Any, job: Job) -> tuple[str, ...]:
-        """Encode a result, or copy the file that is one already; say what was done, converted and lost."""
+    def write(self, value: Treated, job: Job) -> tuple[str, ...]:
+        """Write a result as `save` does; say what was done, converted and lost."""
+        return (*value.treatment.notes, *self.save(value, job))
+
+    def save(self, value: Treated, job: Job) -> tuple[str, ...]:
+        """Encode a result, or copy the file that is one already; say what was converted and lost."""
         _make_folder(job.target.parent)
+        return self._save(value.value, job)
+
+    def _save(self, value: Any, job: Job) -> tuple[str, ...]:
         if isinstance(value, Shown):
             # The result last: it is what the journal goes by.
             said = value.write(job)
-            return (*self.write(value.result, job), said)
+            return (*self._save(value.result, job), said)
         if not isinstance(value, _PassedThrough):
             return super().write(value, job)
         copy_file(job.source, job.target)
-        return value.notes
+        return ()
 
-    def _guarded(self, picture: AnyPicture, job: Job, strength: float, tick: Tick) -> _Made:
+    def _guarded(self, picture: AnyPicture, job: Job, treatment: Treatment, tick: Tick) -> Treated:
         """Return the clean picture, or the original where that is worse; with what was removed if wanted."""
-        result: _Made
         on_disk = isinstance(picture, StoredPicture)
-        blend = self.removal.blend(strength, folder=job.target.parent if on_disk else None)
+        blend = self.removal.blend(treatment.strength, folder=job.target.parent if on_disk else None)
         try:
             clean = self._cleaned(picture, blend, tick)
         except BrokenAnswerError as error:
             if not self.removal.guard:
                 raise
-            return self._unchanged(picture, job, f"{KEPT}: {error}")
+            return Treated(self._unchanged(picture, job), _kept(treatment, str(error)))
         if on_disk:
             give_back()
         part: dict[str, Any] = {"crop": self.crop, "linear": self.linear}
         reason = self.removal.why_worse(picture, clean, mask=blend.mask, **part)
         if on_disk:
             give_back()
-        result = self._unchanged(picture, job, f"{KEPT}: {reason}") if reason else clean
-        return Shown(result, removed_picture(picture, clean, **part)) if self.removal.show else result
+        result = self._unchanged(picture, job) if reason else clean
+        made = Shown(result, removed_picture(picture, clean, **part)) if self.removal.show else result
+        return Treated(made, _kept(treatment, reason) if reason else treatment)
 
-    def _unchanged(self, picture: AnyPicture, job: Job, said: str) -> AnyPicture | _PassedThrough:
+    def _unchanged(self, picture: AnyPicture, job: Job) -> AnyPicture | _PassedThrough:
         """Return what leaves a picture as it is: its file, where that is what would be written."""
         same_format = EXTENSIONS.get(job.target.suffix.lower()) == picture.format
         if same_format and self.crop is None and not self.linear:
-            return _PassedThrough(picture, (said,))
+            return _PassedThrough(picture)
         check_linear(picture.pixels.dtype, linear=self.linear)
-        return replace(part_of(picture, self.crop), notes=(said, *picture.notes))
+        return part_of(picture, self.crop)
 
     def _cleaned(self, picture: AnyPicture, blend: Blend, tick: Tick) -> AnyPicture:
         denoiser = self._denoiser() if self.tile is None else self._denoiser().with_tile(self.tile)
@@ -249,6 +256,11 @@ class Denoising(_PictureWork):
                 remedy="Give all machines the same grainless and the same model file",
             )
         return denoiser
+
+
+def _kept(treatment: Treatment, reason: str) -> Treatment:
+    """Return what was done where the original was kept instead."""
+    return replace(treatment, model=None, strength=0.0, kept=reason)
 
 
 @lru_cache(maxsize=_MODELS)

@@ -13,7 +13,7 @@ A PSNR of `null` is an exact match (infinite). `docs/results.md` describes every
 
 from grainless.evaluation.comparing import Comparison, Difference, compare
 from grainless.evaluation.examples import Example, Pick, make_examples, pick_examples
-from grainless.evaluation.measuring import DEFAULT_METHODS, Method, as_method, corrupted, evaluate
+from grainless.evaluation.measuring import DEFAULT_METHODS, Method, as_method, corrupted, evaluate, method_of
 from grainless.evaluation.results import (
     RECORDED,
     VERSION,
@@ -52,6 +52,7 @@ __all__ = [
     "load",
     "make_examples",
     "merge",
+    "method_of",
     "pick_examples",
     "to_float",
 ]

@@ -118,7 +118,11 @@ def as_method(method: str | Path | Method) -> Method:
             about=foreign.about,
             checksum=foreign.checksum,
         )
-    denoiser = Denoiser.load(method)
+    return method_of(Denoiser.load(method))
+
+
+def method_of(denoiser: Denoiser) -> Method:
+    """Return a model that is loaded as a method of its name."""
     card = denoiser.card
     return Method(
         card.name,

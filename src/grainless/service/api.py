@@ -16,7 +16,7 @@ from grainless.diagnosis import Diagnosis
 from grainless.model_file import ModelCard
 from grainless.service.cleaning import SOURCE, Cleaned, Cleaner, DenoiseOptions
 from grainless.service.gate import HEALTH
-from grainless.service.metrics import PASSED_THROUGH, Metrics
+from grainless.service.metrics import UNCHANGED, Metrics
 from grainless.service.problems import Problem
 from grainless.service.transfer import FileAnswer, client_gone, receive_file
 from grainless.version import __version__
@@ -51,10 +51,10 @@ _WORDS = {
 _Responses = dict[int | str, dict[str, Any]]
 _PROBLEMS: _Responses = {status: {"model": Problem, "description": words} for status, words in _WORDS.items()}
 _HEADERS = {
-    "X-Grainless-Model": "Name of the model, or none where the picture was passed through unchanged.",
-    "X-Grainless-Strength": "0 to 1.",
+    "X-Grainless-Model": "Name of the model, or none where the picture is as it was: clean, or kept.",
+    "X-Grainless-Strength": "That was applied: 0 to 1, 0 where the picture is as it was.",
     "X-Grainless-Diagnosis": "What `/v1/inspect` answers, where the model is auto. JSON.",
-    "X-Grainless-Notes": "What was converted and what was lost. JSON, a list of texts.",
+    "X-Grainless-Notes": "What was done, what was converted and what was lost. JSON, a list of texts.",
 }
 _CLEANED = {
     "description": "The clean picture.",
@@ -119,7 +119,7 @@ async def denoise(request: Request, options: Annotated[DenoiseOptions, Query()])
         source = place.folder / SOURCE
         await receive_file(request, source, service.settings)
         cleaned = await place.run(partial(service.cleaner.clean, source, options), gone=client_gone(request))
-        service.metrics.count_cleaned(cleaned)
+        service.metrics.count_cleaned(cleaned.treatment, cleaned.pixels)
         return FileAnswer(
             cleaned.file,
             place,
@@ -184,12 +184,13 @@ def _service(request: Request) -> Service:
 
 def _headers(cleaned: Cleaned) -> dict[str, str]:
     """Say in headers what was done; they are ASCII, which JSON can write everything in."""
+    done = cleaned.treatment
     headers = {
-        "X-Grainless-Model": cleaned.model or PASSED_THROUGH,
-        "X-Grainless-Strength": f"{cleaned.strength:g}",
+        "X-Grainless-Model": done.model or UNCHANGED,
+        "X-Grainless-Strength": f"{done.strength:g}",
         "X-Grainless-Notes": json.dumps(cleaned.notes),
         "X-Content-Type-Options": "nosniff",
     }
-    if cleaned.diagnosis is not None:
-        headers["X-Grainless-Diagnosis"] = json.dumps(cleaned.diagnosis.as_json())
+    if done.diagnosis is not None:
+        headers["X-Grainless-Diagnosis"] = json.dumps(done.diagnosis.as_json())
     return headers

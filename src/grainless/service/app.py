@@ -52,5 +52,5 @@ def create_app(settings: ServiceSettings, *, page: bool = False) -> FastAPI:
     if page:
         answer_before_the_page(app)
         # Last, as it answers for every path that no route has taken.
-        mount_page(app, settings)
+        mount_page(app, settings, pool=pool, metrics=service.metrics)
     return app

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,15 +10,15 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from grainless.batch import Job
-from grainless.batch.pictures import AUTO, KEPT, Denoising
+from grainless.batch.pictures import AUTO, Denoising
 from grainless.batch.removal import Removal
-from grainless.batch.work import in_words
+from grainless.batch.treatment import Treatment
 from grainless.diagnosis import ADVISED, Diagnosis, diagnose_picture
-from grainless.errors import GrainlessError, ModelError, PictureTooLargeError
+from grainless.errors import InputError, ModelError, PictureError
 from grainless.model_file import ModelCard, list_models
-from grainless.picture import EXTENSIONS, Picture, read_picture
+from grainless.picture import EXTENSIONS, Picture, check_output, read_picture
 from grainless.picture.formats import FORMATS
-from grainless.service.refusals import NoSpaceError, TooManyPixelsError
+from grainless.service.wording import worded
 
 if TYPE_CHECKING:
     from grainless.service.pool import Check
@@ -31,6 +27,7 @@ if TYPE_CHECKING:
 SOURCE = "picture"
 """Name of the file that came in; without an ending, as its format is told by its bytes."""
 _RESULT = "result"
+_NAME, _REMEDY = "the picture", "Send a smaller one"
 
 OutputFormat = Literal["png", "jpg", "jpeg", "tif", "tiff", "webp", "avif", "bmp"]
 
@@ -72,13 +69,9 @@ class Cleaned:
 
     file: Path
     format: str
-    model: str | None
-    """None where the picture was passed through unchanged, or kept by the guard."""
-    strength: float
-    diagnosis: Diagnosis | None
-    """None where a model was named."""
+    treatment: Treatment
     notes: tuple[str, ...]
-    """What was converted and what was lost, in words."""
+    """What was done, converted and lost, in words."""
     pixels: int
 
 
@@ -107,53 +100,45 @@ class Cleaner:
 
     def diagnose(self, source: Path, check: Check) -> Diagnosis:
         """Tell which noise the picture in a file has."""
-        with _named(source):
+        with worded(source, name=_NAME, remedy=_REMEDY):
             picture = read_picture(source, max_megapixels=self.max_megapixels)
             check()
             return diagnose_picture(picture, file=source)
 
     def clean(self, source: Path, options: DenoiseOptions, check: Check) -> Cleaned:
         """Clean the picture in a file and write the result beside it."""
-        with _named(source):
+        with worded(source, name=_NAME, remedy=_REMEDY):
             picture = read_picture(source, max_megapixels=self.max_megapixels)
             name = FORMATS[EXTENSIONS[f".{options.format}"]].name if options.format else picture.format
             job = Job(source, source.with_name(_RESULT + FORMATS[name].suffixes[0]), "the picture")
+            _check_format(picture, job)
             check()
-            told = diagnose_picture(picture, file=source) if options.model == AUTO else None
-            check()
-            done = self._plan(picture, options, told)
-            removal = Removal(luma=options.luma, chroma=options.chroma, guard=options.guard)
             work = replace(
-                self._work(done.model or ADVISED),
-                strength=done.strength,
+                self._work(options.model),
+                strength=options.strength,
                 quality=options.quality,
-                removal=removal,
+                removal=Removal(luma=options.luma, chroma=options.chroma, guard=options.guard),
             )
-            if done.model is None and name == picture.format:
-                return replace(done, file=source)
-            value = picture if done.model is None else work.compute(picture, job, lambda _share: check())
+            made = work.compute(picture, job, lambda _share: check())
             check()
-            notes = work.write(value, job)
-            kept = any(note.startswith(KEPT) for note in notes)
-            return replace(
-                done,
-                file=job.target,
-                format=name,
-                model=None if kept else done.model,
-                notes=(*done.notes, *notes),
-            )
-
-    def _plan(self, picture: Picture, options: DenoiseOptions, told: Diagnosis | None) -> Cleaned:
-        """Decide on model and strength."""
-        model = options.model if told is None else told.model
-        advised = 1.0 if told is None else told.strength
-        strength = advised if options.strength is None or model is None else options.strength
-        notes = () if model is not None else ("passed through unchanged: the picture is clean",)
-        height, width = picture.pixels.shape[:2]
-        return Cleaned(Path(), picture.format, model, strength, told, notes, height * width)
+            notes = work.write(made, job)
+            return Cleaned(job.target, name, made.treatment, notes, work.size(made)[0])
 
     def _work(self, model: str) -> Denoising:
         return Denoising(model=model, threads=self.threads, max_megapixels=self.max_megapixels)
+
+
+def _check_format(picture: Picture, job: Job) -> None:
+    """Raise InputError for a picture that the format that is asked for cannot hold."""
+    try:
+        check_output(job.target, picture.pixels.shape, quality=100)
+    except PictureError as error:
+        raise InputError(
+            error.problem,
+            got=error.got,
+            expected=error.expected,
+            remedy="Ask for another format, such as png or tif",
+        ) from error
 
 
 def offered_models(names: tuple[str, ...] | None) -> dict[str, ModelCard]:
@@ -177,38 +162,3 @@ def offered_models(names: tuple[str, ...] | None) -> dict[str, ModelCard]:
     if ADVISED not in wanted:
         raise ModelError(f"The model {ADVISED!r} has to be offered, as the diagnosis advises it")
     return {name: cards[name] for name in wanted}
-
-
-@contextlib.contextmanager
-def _named(source: Path) -> Iterator[None]:
-    """Have errors speak of the picture, and not of files of the server that nobody outside has seen."""
-    try:
-        yield
-    except PictureTooLargeError as error:
-        raise TooManyPixelsError(
-            "The picture is too large", got=error.got, expected=error.expected, remedy="Send a smaller one"
-        ) from error
-    except (GrainlessError, OSError, MemoryError) as error:
-        said = in_words(error, Job(source, source, ""))
-        raise _reworded(said, source.parent) from error
-
-
-def _reworded(error: Exception, folder: Path) -> Exception:
-    """Return an error without the names of files in `folder`."""
-    if not isinstance(error, GrainlessError):
-        return error
-    if _is_full(error):
-        return NoSpaceError("The disk of the service is full", remedy="Try again later")
-    file = re.compile(re.escape(f"{folder}{os.sep}") + r"[\w.-]*\w(: )?")
-    words = file.sub(lambda found: "" if found[1] else "the picture", str(error))
-    told = type(error).__new__(type(error), words[:1].upper() + words[1:])
-    told.__dict__.update(error.__dict__)
-    return told
-
-
-def _is_full(error: BaseException | None) -> bool:
-    """Tell whether a full disk is behind an error; libvips hands on only the system's words."""
-    while error is not None and not isinstance(error, OSError):
-        error = error.__cause__
-    full = {errno.ENOSPC, errno.EDQUOT}
-    return error is not None and (error.errno in full or os.strerror(errno.ENOSPC) in str(error))

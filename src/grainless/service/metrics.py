@@ -10,12 +10,12 @@ from prometheus_client.exposition import generate_latest
 from grainless.version import __version__
 
 if TYPE_CHECKING:
+    from grainless.batch.treatment import Treatment
     from grainless.diagnosis import Diagnosis
-    from grainless.service.cleaning import Cleaned
     from grainless.service.pool import Pool
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250)
-PASSED_THROUGH = "none"
+UNCHANGED = "none"
 """Stands for a model where the picture was left as it is."""
 
 
@@ -50,7 +50,7 @@ class Metrics:
         )
         self._pictures = Counter(
             "grainless_pictures_total",
-            "Pictures answered, by the model (none: passed through unchanged).",
+            "Pictures answered, by the model (none: left as they were).",
             ["model"],
             registry=self.registry,
         )
@@ -75,12 +75,12 @@ class Metrics:
         """Count a request that a limit stopped."""
         self._refused.labels(reason).inc()
 
-    def count_cleaned(self, cleaned: Cleaned) -> None:
-        """Count a picture that was cleaned or passed through."""
-        self._pictures.labels(cleaned.model or PASSED_THROUGH).inc()
-        self._megapixels.inc(cleaned.pixels / 1e6)
-        if cleaned.diagnosis is not None:
-            self.count_diagnosis(cleaned.diagnosis)
+    def count_cleaned(self, treatment: Treatment, pixels: int) -> None:
+        """Count a picture that was cleaned or left as it was."""
+        self._pictures.labels(treatment.model or UNCHANGED).inc()
+        self._megapixels.inc(pixels / 1e6)
+        if treatment.diagnosis is not None:
+            self.count_diagnosis(treatment.diagnosis)
 
     def count_diagnosis(self, diagnosis: Diagnosis) -> None:
         """Count a diagnosis."""

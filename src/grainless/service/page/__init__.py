@@ -1,7 +1,7 @@
 """The page: drop a picture, see it clean, take it home. Also many pictures at once, and a lab.
 
     page = build_page(ServiceSettings())       # gradio.Blocks
-    mount_page(app, ServiceSettings())         # the same at "/" of a FastAPI application
+    mount_page(app, settings, pool=pool, metrics=metrics)    # the same at "/" of a FastAPI application
 
 What the page does stands in plain modules; `layout` puts components of Gradio around them. Nothing of it asks
 any other machine for anything.
@@ -15,12 +15,16 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from grainless.errors import MissingExtraError
+from grainless.service.page.desk import Desk
 from grainless.service.page.scratch import Scratch
+from grainless.service.pool import Pool
 from grainless.service.settings import ServiceSettings
 
 if TYPE_CHECKING:
     import fastapi
     import gradio
+
+    from grainless.service.metrics import Metrics
 
 __all__ = ["build_page", "mount_page"]
 
@@ -33,21 +37,24 @@ def build_page(settings: ServiceSettings) -> gradio.Blocks:
     """
     scratch = Scratch()
     _load_gradio(scratch)
+    from grainless.service.metrics import Metrics  # noqa: PLC0415  # of the same extra
     from grainless.service.page.layout import build  # noqa: PLC0415  # Gradio takes seconds to load
 
-    return build(settings, scratch)
+    pool = Pool(settings)
+    return build(Desk(settings, scratch, pool, Metrics(pool)))
 
 
-def mount_page(app: fastapi.FastAPI, settings: ServiceSettings) -> None:
+def mount_page(app: fastapi.FastAPI, settings: ServiceSettings, *, pool: Pool, metrics: Metrics) -> None:
     """Put the page at "/" of an application, behind all routes that it has by now.
 
-    Its files are deleted when the application ends. Raises MissingExtraError without Gradio.
+    What it has at work takes places of `pool` and is counted in `metrics`. Its files are deleted when the
+    application ends. Raises MissingExtraError without Gradio.
     """
     scratch = Scratch()
     _load_gradio(scratch)
     from grainless.service.page.layout import mount  # noqa: PLC0415  # Gradio takes seconds to load
 
-    mount(app, settings, scratch)
+    mount(app, Desk(settings, scratch, pool, metrics))
     before = app.router.lifespan_context
 
     @asynccontextmanager

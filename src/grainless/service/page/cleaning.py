@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shutil
+import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +17,26 @@ import numpy as np
 from grainless.batch import Job
 from grainless.batch.outcomes import Tick
 from grainless.batch.pictures import AUTO, Denoising
-from grainless.batch.work import in_words
+from grainless.batch.treatment import Treated, Treatment
+from grainless.denoiser import Denoiser
 from grainless.diagnosis import Diagnosis, diagnose_picture
-from grainless.errors import GrainlessError, InputError, ModelError, PictureError, PictureTooLargeError
+from grainless.errors import InputError, ModelError, PictureError
 from grainless.picture import Picture, read_picture
 from grainless.picture.formats import FORMATS
 from grainless.picture.inspection import HEAD_BYTES, format_of
 from grainless.report.sheet import show_removed
 from grainless.service.cleaning import offered_models
 from grainless.service.page import names, views
-from grainless.service.refusals import TimeLimitError, TooManyBytesError, TooManyPixelsError
+from grainless.service.refusals import TimeLimitError, TooManyBytesError
 from grainless.service.settings import ServiceSettings
+from grainless.service.wording import worded
 
 Progress = Callable[[float, str], None]
 """Told the finished share, 0 to 1, and what is being done."""
 
 _GONE = "Files are deleted an hour after they were used: drop it again"
-_TOO_MUCH = "Clean it with the command `grainless denoise`"
+_PARTS_KEPT = 3
+TOO_MUCH = "Clean it with the command `grainless denoise`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +55,16 @@ class Cleaned:
 
     file: Path
     """The result, in the format, depth and with the metadata of what was dropped."""
+    size: int
+    """Pixels."""
     facts: str
     """Size, depth and format in a few words."""
     diagnosis: Diagnosis
+    """Whether it was asked for or not."""
+    treatment: Treatment
+    """What was done."""
     notes: tuple[str, ...]
-    """What was done, converted or lost."""
+    """What was converted or lost."""
     gain: int
     """How many times as strong `removed` shows what was removed."""
     place: tuple[float, float]
@@ -85,8 +95,20 @@ class TimedDenoising(Denoising):
     """Takes the noise out of pictures, each within a time."""
 
     seconds: float = math.inf
+    done: list[tuple[Treatment, int]] = field(default_factory=list, compare=False)
+    """Of each result that was written what was done, and its pixels."""
 
-    def compute(self, value: Any, job: Job, tick: Tick) -> Any:
+    def denoiser(self) -> Denoiser:
+        """Return the model, which stays loaded; raises ModelError."""
+        return self._denoiser()
+
+    def save(self, value: Treated, job: Job) -> tuple[str, ...]:
+        """Do what `Denoising` does, and note it down."""
+        said = super().save(value, job)
+        self.done.append((value.treatment, self.size(value)[0]))
+        return said
+
+    def compute(self, value: Any, job: Job, tick: Tick) -> Treated:
         """Return what `Denoising` does; raises TimeLimitError, between two tiles, where that takes long."""
         end = time.monotonic() + self.seconds
 
@@ -95,7 +117,7 @@ class TimedDenoising(Denoising):
                 raise TimeLimitError(
                     "The picture takes too long here",
                     got=f"{share:.0%} done after {self.seconds:g} seconds",
-                    remedy=f"Try the model fast. {_TOO_MUCH}",
+                    remedy=f"Try the model fast. {TOO_MUCH}",
                 )
             tick(share)
 
@@ -144,7 +166,7 @@ def check_bytes(name: str, size: int, settings: ServiceSettings) -> None:
             f"{name} is too large",
             got=f"{size / 1e6:,.1f} MB",
             expected=f"at most {settings.max_bytes / 1e6:,.1f} MB",
-            remedy=_TOO_MUCH,
+            remedy=TOO_MUCH,
         )
 
 
@@ -155,56 +177,40 @@ def clean_file(
 
     Raises GrainlessError, whose text names the file without its folders, for whatever is wrong with it.
     """
-    with naming(source, folder):
+    with worded(source, folder, remedy=TOO_MUCH):
         work = work_for(order, settings)
         target = folder / names.clean_name(source.name, check_file(source, settings))
         job = Job(source, target, source.name)
-        try:
-            progress(0.0, "Reading")
-            picture = work.read(job)
-            progress(0.05, "Looking at the noise")
-            diagnosis = diagnose_picture(picture, file=source)
-            made = work.compute(picture, job, lambda share: progress(0.1 + 0.8 * share, "Cleaning"))
-            notes = (*_chosen(order), *work.write(made, job))
-            progress(0.9, "Preparing the views")
-            after = read_picture(target, max_megapixels=settings.max_megapixels)
-            return _viewed(picture, after, target, diagnosis=diagnosis, notes=notes)
-        except PictureTooLargeError as error:
-            raise TooManyPixelsError(
-                f"{source.name} is too large", got=error.got, expected=error.expected, remedy=_TOO_MUCH
-            ) from error
-        except (OSError, MemoryError) as error:
-            if isinstance(error, GrainlessError):
-                raise
-            raise in_words(error, job) from error
+        progress(0.0, "Reading")
+        # Not as the work reads: what is looked at has to be in memory, and the service has a limit for that.
+        picture = read_picture(source, max_megapixels=settings.max_megapixels)
+        progress(0.05, "Looking at the noise")
+        made = work.compute(picture, job, lambda share: progress(0.1 + 0.8 * share, "Cleaning"))
+        notes = work.save(made, job)
+        progress(0.9, "Preparing the views")
+        after = read_picture(target, max_megapixels=settings.max_megapixels)
+        diagnosis = made.treatment.diagnosis or diagnose_picture(picture, file=source)
+        return _viewed((picture, after), target, diagnosis=diagnosis, treatment=made.treatment, notes=notes)
 
 
-def _chosen(order: Order) -> Iterator[str]:
-    """Say what was chosen, which the work takes for known."""
-    if order.model != AUTO:
-        yield f"cleaned with the model {order.model}"
-    if order.strength is not None and order.strength < 1:
-        yield f"strength {order.strength:.0%}"
-
-
-@contextlib.contextmanager
-def naming(*paths: Path) -> Iterator[None]:
-    """Take the folders of files out of the texts of errors: they are nobody's business."""
-    try:
-        yield
-    except GrainlessError as error:
-        text = str(error)
-        for path in paths:
-            for folder in (path, path.parent):
-                text = text.replace(f"{folder}/", "").replace(f"{folder}\\", "")
-        error.args = (text,)
-        raise
+def slider_strength(order: Order, cleaned: Cleaned) -> int:
+    """Return the strength in % that is shown as the setting: what was asked for, else what was applied."""
+    if order.strength is not None:
+        return round(100 * order.strength)
+    # Where the picture is as it was, all of what is tried next is to be seen.
+    return 100 if cleaned.treatment.model is None else round(100 * cleaned.treatment.strength)
 
 
 def _viewed(
-    picture: Picture, after: Picture, target: Path, *, diagnosis: Diagnosis, notes: tuple[str, ...]
+    both: tuple[Picture, Picture],
+    target: Path,
+    *,
+    diagnosis: Diagnosis,
+    treatment: Treatment,
+    notes: tuple[str, ...],
 ) -> Cleaned:
-    """Write all that is shown into the folder of the result."""
+    """Write all that is shown of a picture before and after into the folder of the result."""
+    picture, after = both
     icc, folder = picture.metadata.icc, target.parent / "views"
     folder.mkdir()
     one, two = views.shown(picture), views.shown(after)
@@ -220,8 +226,10 @@ def _viewed(
     gain = views.gain_for(*small)
     return Cleaned(
         file=target,
+        size=picture.pixels.shape[0] * picture.pixels.shape[1],
         facts=_facts(picture),
         diagnosis=diagnosis,
+        treatment=treatment,
         notes=notes,
         gain=gain,
         place=views.busiest_place(one, two),
@@ -234,10 +242,11 @@ def _viewed(
     )
 
 
-def part_of(cleaned: Cleaned, folder: Path, *, place: tuple[float, float]) -> Part:
-    """Write the part around a place, down and across from 0 to 1, pixel for pixel, into a new folder.
+def part_of(cleaned: Cleaned, *, place: tuple[float, float]) -> Part:
+    """Write the part around a place, down and across from 0 to 1, pixel for pixel, beside the result.
 
-    Raises PictureError where the picture was deleted meanwhile.
+    Of the parts before it the latest are kept: a browser may still be loading them. Raises PictureError where
+    the picture was deleted meanwhile.
     """
     try:
         both = [np.load(path, mmap_mode="r") for path in cleaned.pixels]
@@ -248,11 +257,23 @@ def part_of(cleaned: Cleaned, folder: Path, *, place: tuple[float, float]) -> Pa
     rows, columns = views.part_around(size, place)
     before, after = (np.ascontiguousarray(pixels[rows, columns]) for pixels in both)
     framed = views.with_frame(whole, size, (rows, columns))
+    folder = _new_folder(cleaned.pixels[0].with_name("parts"))
     return Part(
         before=views.save_view(before, folder / "before.png", icc=cleaned.icc),
         after=views.save_view(after, folder / "after.png", icc=cleaned.icc),
         map=views.save_view(framed, folder / "map.png", icc=cleaned.icc),
     )
+
+
+def _new_folder(parent: Path) -> Path:
+    """Make a folder with a name that is not taken; of those before it the latest are left."""
+    parent.mkdir(exist_ok=True)
+    # Another click may have deleted one of them meanwhile.
+    with contextlib.suppress(FileNotFoundError):
+        for old in sorted(parent.iterdir(), key=lambda path: path.stat().st_mtime)[: 1 - _PARTS_KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+    # A new name each time: what a browser has seen under a name it does not ask for again.
+    return Path(tempfile.mkdtemp(dir=parent))
 
 
 def _facts(picture: Picture) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from grainless.batch import BatchReport, Failure, Job, Plan, RunOptions, Step, run
+from grainless.batch.treatment import Treatment
 from grainless.errors import GrainlessError, InputError
 from grainless.picture import is_picture_name
 from grainless.service.page import names
@@ -19,7 +20,7 @@ from grainless.service.page.cleaning import Order, Progress, check_bytes, check_
 from grainless.service.settings import ServiceSettings
 
 MOST_FILES = 500
-"""Pictures that are taken at once; more are for the command line, which goes on after a stop."""
+"""Pictures, good or bad, that are taken at once; the command line takes more, and goes on after a stop."""
 _MOST_TIMES = 16
 """All pictures of one order together may have so many times the bytes of the largest file allowed."""
 _PIECE = 2**20
@@ -38,6 +39,8 @@ class CleanedFolder:
     """What was done, converted or lost, each with the name of the picture."""
     left: int = 0
     """Pictures that the work had not come to when it was stopped."""
+    treated: tuple[tuple[Treatment, int], ...] = ()
+    """Of each result what was done, and its pixels."""
 
 
 class _Stopped(Exception):  # noqa: N818  # no error: somebody wants it so
@@ -49,25 +52,35 @@ class _Intake:
     """The pictures that were dropped, and what could not be one."""
 
     settings: ServiceSettings
+    stop: threading.Event
+    """When it is set nothing more is taken."""
     found: list[tuple[Path, str]] = field(default_factory=list)
     """Path, and name for people."""
     failures: list[Failure] = field(default_factory=list)
     bytes: int = 0
 
-    def take(self, path: Path, name: str) -> None:
-        """Note a picture, or why it is none; raises InputError where it is one too many."""
-        try:
-            check_file(path, self.settings)
-        except GrainlessError as error:
-            self.failures.append(Failure(name, str(error).replace(str(path), name)))
-            return
-        if len(self.found) >= MOST_FILES:
+    @property
+    def seen(self) -> int:
+        """Files that were taken or refused: those that fail take time too."""
+        return len(self.found) + len(self.failures)
+
+    def expect(self, more: int) -> None:
+        """Raise InputError where so many more are too many."""
+        if self.seen + more > MOST_FILES:
             raise InputError(
                 "These are too many pictures for one order",
                 expected=f"at most {MOST_FILES}",
                 remedy="Clean folders of any size with the command `grainless denoise`",
             )
-        self.found.append((path, name))
+
+    def take(self, path: Path, name: str) -> None:
+        """Note a picture, or why it is none."""
+        try:
+            check_file(path, self.settings)
+        except GrainlessError as error:
+            self.failures.append(Failure(name, str(error).replace(str(path), name)))
+        else:
+            self.found.append((path, name))
 
     def count(self, size: int) -> None:
         """Count bytes that are unpacked; raises InputError where they are too many."""
@@ -101,7 +114,7 @@ def clean_folder(
     for place in (unpacked, out):
         place.mkdir()
     try:
-        intake = _take_in(files, unpacked, settings)
+        intake = _take_in(files, unpacked, _Intake(settings, stop))
         jobs = _jobs(intake, out)
         plan, report, notes = Plan(tuple(jobs), out, single=False), BatchReport(), list[str]()
 
@@ -117,21 +130,23 @@ def clean_folder(
         archive = _pack([job.target for job in report.done], folder / f"{_title(files)}-clean.zip")
         failures = (*intake.failures, *_named(report.failed, jobs))
         left = len(jobs) - len(report.done) - len(report.failed)
-        return CleanedFolder(archive, len(report.done), failures, tuple(notes), left)
+        return CleanedFolder(archive, len(report.done), failures, tuple(notes), left, tuple(work.done))
     finally:
         for place in (unpacked, out):
             shutil.rmtree(place, ignore_errors=True)
 
 
-def _take_in(files: Sequence[Path], unpacked: Path, settings: ServiceSettings) -> _Intake:
+def _take_in(files: Sequence[Path], unpacked: Path, intake: _Intake) -> _Intake:
     """Look at all that was dropped, archives unpacked; raises InputError for nothing to do and too much."""
-    intake = _Intake(settings)
     for path in files:
+        if intake.stop.is_set():
+            break
+        intake.expect(1)
         if zipfile.is_zipfile(path):
             _unpack(path, unpacked, intake)
         else:
             intake.take(path, path.name)
-    if not intake.found and not intake.failures:
+    if not intake.found and not intake.failures and not intake.stop.is_set():
         raise InputError("There are no pictures in what was dropped", expected="pictures, or a ZIP of them")
     return intake
 
@@ -166,13 +181,19 @@ def _unpack(archive: Path, folder: Path, intake: _Intake) -> None:
     """Unpack the pictures of an archive under numbers: the names in it never become paths."""
     try:
         with zipfile.ZipFile(archive) as content:
-            for entry in content.infolist():
-                last = entry.filename.replace("\\", "/").rsplit("/", 1)[-1]
-                if entry.is_dir() or not is_picture_name(last) or last.startswith("."):
-                    continue
-                _unpack_one(content, entry, folder / f"{len(list(folder.iterdir()))}", intake)
+            entries = [entry for entry in content.infolist() if _is_picture(entry)]
+            intake.expect(len(entries))
+            for entry in entries:
+                if intake.stop.is_set():
+                    return
+                _unpack_one(content, entry, folder / f"{intake.seen}", intake)
     except (zipfile.BadZipFile, OSError, EOFError) as error:
         intake.failures.append(Failure(archive.name, f"this ZIP archive cannot be read: {error}"))
+
+
+def _is_picture(entry: zipfile.ZipInfo) -> bool:
+    last = entry.filename.replace("\\", "/").rsplit("/", 1)[-1]
+    return not entry.is_dir() and is_picture_name(last) and not last.startswith(".")
 
 
 def _unpack_one(content: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, intake: _Intake) -> None:

@@ -5,6 +5,7 @@ Noise, methods and numbers are those of `grainless.evaluation`; here is only wha
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -16,13 +17,15 @@ from numpy.typing import NDArray
 
 from grainless.baselines import BASELINES
 from grainless.errors import InputError, MissingExtraError
-from grainless.evaluation import Evaluation, Method, as_method, evaluate
+from grainless.evaluation import Evaluation, Method, as_method, evaluate, method_of
 from grainless.metrics import AWGN_LITERATURE, FILE_8BIT, PROTOCOLS, Y_8BIT, to_8bit
 from grainless.picture import read_picture
 from grainless.service.cleaning import offered_models
 from grainless.service.page import views
-from grainless.service.page.cleaning import Progress, check_file, naming
+from grainless.service.page.cleaning import TOO_MUCH, Order, Progress, check_file, work_for
+from grainless.service.refusals import TimeLimitError
 from grainless.service.settings import ServiceSettings
+from grainless.service.wording import worded
 
 NOISES = (
     ("Even noise", "gaussian:25"),
@@ -113,20 +116,17 @@ def try_methods(
 
     Pictures are written into `folder`. Raises NoiseError for a noise that is not valid, InputError for an
     unknown protocol and no or unknown methods, PictureError for what cannot be read, MissingExtraError
-    without the extra `evaluate`.
+    without the extra `evaluate`, TimeLimitError, between two methods, where they take too long together.
     """
     _check(experiment, settings)
-    with naming(source):
+    with worded(source, remedy=TOO_MUCH):
         check_file(source, settings)
         picture = read_picture(source, max_megapixels=settings.max_megapixels)
         whole = to_8bit(picture.pixels)
         clean = _middle(whole)
         kept: dict[str, NDArray[Any]] = {}
-        steps = len(experiment.methods) + 1
-        methods = [
-            _kept(as_method(name), kept, lambda name, done: progress(done / steps, f"Trying {name}"))
-            for name in experiment.methods
-        ]
+        begin = _limited(len(experiment.methods), settings.max_seconds, progress)
+        methods = [_kept(_method(name, settings), kept, begin) for name in experiment.methods]
         noisy: dict[str, NDArray[Any]] = {}
         methods.insert(0, _kept(_looking(), noisy, lambda _name, _done: None))
         found = evaluate(
@@ -144,6 +144,30 @@ def try_methods(
         pictures=tuple(_drawn(folder, number, item, lines) for number, item in enumerate(shown)),
         notes=tuple(_notes(whole, clean, found)),
     )
+
+
+def _method(name: str, settings: ServiceSettings) -> Method:
+    """Return a filter, or a model that stays loaded for the next trial and for the other tabs."""
+    if name in BASELINES:
+        return as_method(name)
+    # Under the name by which it was chosen, which its card need not know.
+    return replace(method_of(work_for(Order(model=name), settings).denoiser()), name=name)
+
+
+def _limited(methods: int, seconds: float, progress: Progress) -> Callable[[str, int], None]:
+    """Return what is told the name of the next method and how many are done; raises TimeLimitError."""
+    end = time.monotonic() + seconds
+
+    def begin(name: str, done: int) -> None:
+        if time.monotonic() > end:
+            raise TimeLimitError(
+                "The trial takes too long here",
+                got=f"{done} of {methods} methods done after {seconds:g} seconds",
+                remedy="Try fewer methods, or a smaller picture",
+            )
+        progress(done / (methods + 1), f"Trying {name}")
+
+    return begin
 
 
 _LOOK = "what the methods see"

@@ -54,12 +54,9 @@ def _explanation(told: Diagnosis) -> str:
 
 
 def _further(cleaned: Cleaned) -> list[str]:
-    """Return what was done, converted or lost; what the verdict says already is left out of it."""
-    short = cleaned.diagnosis.in_short()
-    lines = [
-        note.replace(f": {short}", "").replace(f"{short}: ", "cleaned with the ") for note in cleaned.notes
-    ]
-    return [line[:1].upper() + line[1:] for line in lines if line]
+    """Return what was done, converted or lost."""
+    lines = [cleaned.treatment.in_words(), *cleaned.notes]
+    return [line[:1].upper() + line[1:] for line in lines]
 
 
 def amplified(cleaned: Cleaned) -> str:

@@ -7,19 +7,16 @@ from pathlib import Path
 import fastapi
 import gradio as gr
 
+from grainless.service.page.desk import Desk
 from grainless.service.page.layout import looks
 from grainless.service.page.layout.clean_tab import lay_out_clean
-from grainless.service.page.layout.events import Desk
 from grainless.service.page.layout.folder_tab import lay_out_folder
 from grainless.service.page.layout.lab_tab import lay_out_lab
-from grainless.service.page.scratch import Scratch
-from grainless.service.settings import ServiceSettings
 from grainless.version import __version__
 
 
-def build(settings: ServiceSettings, scratch: Scratch) -> gr.Blocks:
-    """Return the page, whose files lie in `scratch`."""
-    desk = Desk(settings=settings, scratch=scratch)
+def build(desk: Desk) -> gr.Blocks:
+    """Return the page."""
     with gr.Blocks(title="grainless", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(looks.HEADER, elem_id="head")
         with gr.Tabs(elem_id="tabs"):
@@ -30,20 +27,20 @@ def build(settings: ServiceSettings, scratch: Scratch) -> gr.Blocks:
             with gr.Tab("Lab", id="lab"):
                 lay_out_lab(desk)
         gr.HTML(looks.footer(__version__), elem_id="foot")
-    page.queue(max_size=settings.queue + 1, default_concurrency_limit=1, api_open=False)
+    page.queue(max_size=desk.settings.queue + 1, default_concurrency_limit=1, api_open=False)
     return page
 
 
-def mount(app: fastapi.FastAPI, settings: ServiceSettings, scratch: Scratch) -> None:
+def mount(app: fastapi.FastAPI, desk: Desk) -> None:
     """Put the page at "/" of an application."""
     gr.mount_gradio_app(
         app,
-        build(settings, scratch),
+        build(desk),
         path="/",
         footer_links=[],
         run_history=False,
         favicon_path=str(Path(__file__).parent / "icon.png"),
-        max_file_size=settings.max_bytes,
+        max_file_size=desk.settings.max_bytes,
         ssr_mode=False,
         enable_monitoring=False,
         mcp_server=False,

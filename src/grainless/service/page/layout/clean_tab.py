@@ -11,9 +11,10 @@ from grainless.batch.pictures import AUTO
 from grainless.errors import GrainlessError
 from grainless.service.cleaning import offered_models
 from grainless.service.page import words
-from grainless.service.page.cleaning import Cleaned, Order, clean_file, part_of
+from grainless.service.page.cleaning import Cleaned, Order, clean_file, part_of, slider_strength
+from grainless.service.page.desk import Desk
 from grainless.service.page.example import EXAMPLES, write_example
-from grainless.service.page.layout.events import HEAVY, LIGHT, PICTURE_FILES, Desk, speaking, telling
+from grainless.service.page.layout.events import HEAVY, LIGHT, PICTURE_FILES, speaking, telling
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def lay_out_clean(desk: Desk) -> None:
             strength, model = _lay_out_settings(desk)
     parts = _Parts(said, seen, *views, download, strength, view_side, take_side, examples)
     _connect(desk, drop, model, parts)
-    _connect_map(desk, parts)
+    _connect_map(parts)
 
 
 def _lay_out_settings(desk: Desk) -> tuple[gr.Slider, gr.Dropdown]:
@@ -168,27 +169,29 @@ def _cleaned(
     if not path:
         return _nothing("")
     try:
-        cleaned = clean_file(
-            desk.take(path),
-            desk.scratch.folder(),
-            order=order,
-            settings=desk.settings,
-            progress=telling(progress),
-        )
+        with desk.turn() as turn:
+            cleaned = clean_file(
+                desk.take(path),
+                turn.folder,
+                order=order,
+                settings=desk.settings,
+                progress=turn.heeding(telling(progress)),
+            )
+            place = before.place if before is not None and keep_place else cleaned.place
+            part = _part(cleaned, place)
     except GrainlessError as error:
         # In place of the result: an old one must not stand beside the name of a new picture.
         return _nothing(words.problem(str(error)))
-    place = before.place if before is not None and keep_place else cleaned.place
-    used = order.strength if order.strength is not None else (cleaned.diagnosis.strength or 1.0)
+    desk.count([(cleaned.treatment, cleaned.size)])
     return [
         words.verdict(cleaned),
         Seen(cleaned, place),
         (str(cleaned.before), str(cleaned.after)),
-        *_part(desk, cleaned, place),
+        *part,
         str(cleaned.removed),
         words.amplified(cleaned),
         str(cleaned.file),
-        round(100 * used),
+        slider_strength(order, cleaned),
         *[gr.update(visible=True)] * 2,
         gr.update(visible=False),
     ]
@@ -207,13 +210,13 @@ def _connect_example(desk: Desk, name: str, button: gr.Button, drop: gr.File) ->
     button.click(example, None, drop, **{**LIGHT, "show_progress": "minimal"})
 
 
-def _part(desk: Desk, cleaned: Cleaned, place: tuple[float, float]) -> list[Any]:
+def _part(cleaned: Cleaned, place: tuple[float, float]) -> list[Any]:
     """Return what the view pixel for pixel, and the map below it, show."""
-    part = part_of(cleaned, desk.scratch.folder(), place=place)
+    part = part_of(cleaned, place=place)
     return [(str(part.before), str(part.after)), str(part.map)]
 
 
-def _connect_map(desk: Desk, parts: _Parts) -> None:
+def _connect_map(parts: _Parts) -> None:
     """Move the part that is shown pixel for pixel to where the map is clicked."""
 
     @speaking
@@ -223,6 +226,6 @@ def _connect_map(desk: Desk, parts: _Parts) -> None:
         across, down = event.index
         width, height = seen.cleaned.map_size
         place = down / height, across / width
-        return [Seen(seen.cleaned, place), *_part(desk, seen.cleaned, place)]
+        return [Seen(seen.cleaned, place), *_part(seen.cleaned, place)]
 
     parts.map.select(pick, [parts.seen], [parts.seen, parts.part, parts.map], **LIGHT)

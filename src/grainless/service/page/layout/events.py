@@ -1,13 +1,11 @@
-"""What all tabs share: settings, files, one queue, and errors that people can read."""
+"""How events run: those that clean in one line, others at once; and errors that people can read."""
 
 from __future__ import annotations
 
 import functools
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -15,8 +13,6 @@ import gradio as gr
 from grainless.errors import GrainlessError
 from grainless.picture import EXTENSIONS
 from grainless.service.page.cleaning import Progress
-from grainless.service.page.scratch import Scratch
-from grainless.service.settings import ServiceSettings
 
 PICTURE_FILES = list(EXTENSIONS)
 HEAVY: dict[str, Any] = {
@@ -25,29 +21,10 @@ HEAVY: dict[str, Any] = {
     "api_visibility": "private",
 }
 """Of all events that clean: one after the other, whoever asks."""
-LIGHT: dict[str, Any] = {
-    "concurrency_limit": 4,
-    "concurrency_id": "views",
-    "api_visibility": "private",
-    "show_progress": "hidden",
-}
-"""Of events that only show what is there."""
+LIGHT: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+"""Of events that only show what is there: a full line must not refuse them, nor what stops the work."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Desk:
-    """What the tabs work with."""
-
-    settings: ServiceSettings
-    scratch: Scratch
-
-    def take(self, path: str) -> Path:
-        """Return a file that was dropped, and keep it for longer."""
-        file = Path(path)
-        self.scratch.touch(file)
-        return file
 
 
 def speaking(act: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -12,9 +11,10 @@ from grainless.batch.pictures import AUTO
 from grainless.errors import GrainlessError
 from grainless.service.cleaning import offered_models
 from grainless.service.page import words
-from grainless.service.page.cleaning import Order
-from grainless.service.page.folder import clean_folder
-from grainless.service.page.layout.events import HEAVY, LIGHT, PICTURE_FILES, Desk, speaking, telling
+from grainless.service.page.cleaning import Order, Progress
+from grainless.service.page.desk import Desk
+from grainless.service.page.folder import CleanedFolder, clean_folder
+from grainless.service.page.layout.events import HEAVY, LIGHT, PICTURE_FILES, speaking, telling
 
 
 def lay_out_folder(desk: Desk, page: gr.Blocks) -> None:
@@ -68,26 +68,45 @@ def lay_out_folder(desk: Desk, page: gr.Blocks) -> None:
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> list[Any]:
-        if not paths:
-            return [words.problem("Drop some pictures first."), gr.update(visible=False)]
-        try:
-            result = clean_folder(
-                [desk.take(path) for path in paths],
-                desk.scratch.folder(),
-                order=Order(model=name),
-                settings=desk.settings,
-                progress=telling(progress),
-                stop=stops.setdefault(request.session_hash, threading.Event()),
-            )
-        except GrainlessError as error:
-            return [words.problem(str(error)), gr.update(visible=False)]
-        if result.archive is None:
-            return [words.folder_summary(result), gr.update(visible=False)]
-        label = f"Download {Path(result.archive).name}"
-        return [words.folder_summary(result), gr.update(value=str(result.archive), label=label, visible=True)]
+        stop = stops.setdefault(request.session_hash, threading.Event())
+        said, result = _cleaned(desk, paths or [], Order(model=name), (telling(progress), stop))
+        if result is None or result.archive is None:
+            return [said, gr.update(visible=False)]
+        label = f"Download {result.archive.name}"
+        return [said, gr.update(value=str(result.archive), label=label, visible=True)]
 
     begun = start.click(begin, None, [start, stop], **LIGHT)
     done = begun.then(clean, [drop, model], [said, download], show_progress_on=said, **HEAVY)
     done.then(end, None, [start, stop], **LIGHT)
     page.unload(leave)
     stop.click(halt, None, stop, **LIGHT)
+
+
+def _cleaned(
+    desk: Desk, paths: list[str], order: Order, watch: tuple[Progress, threading.Event]
+) -> tuple[str, CleanedFolder | None]:
+    """Clean pictures; return what is said, and the result if there is one."""
+    progress, stop = watch
+
+    def tell(share: float, text: str) -> None:
+        if desk.pool.stopping:
+            stop.set()
+        progress(share, text)
+
+    if not paths:
+        return words.problem("Drop some pictures first."), None
+    try:
+        with desk.turn() as turn:
+            result = clean_folder(
+                [desk.take(path) for path in paths],
+                turn.folder,
+                order=order,
+                settings=desk.settings,
+                progress=tell,
+                stop=stop,
+            )
+            desk.count(result.treated)
+            turn.check()
+    except GrainlessError as error:
+        return words.problem(str(error)), None
+    return words.folder_summary(result), result

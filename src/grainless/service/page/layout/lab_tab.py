@@ -9,8 +9,9 @@ import gradio as gr
 from grainless.errors import GrainlessError
 from grainless.metrics import PROTOCOLS
 from grainless.service.page import lab, words
+from grainless.service.page.desk import Desk
 from grainless.service.page.example import write_example
-from grainless.service.page.layout.events import HEAVY, LIGHT, PICTURE_FILES, Desk, speaking, telling
+from grainless.service.page.layout.events import HEAVY, LIGHT, PICTURE_FILES, speaking, telling
 
 
 def lay_out_lab(desk: Desk) -> None:
@@ -97,15 +98,16 @@ def _connect(desk: Desk, inputs: list[Any], buttons: tuple[gr.Button, gr.Button]
         if not path:
             return [words.problem("Drop a picture first, or use the example."), gr.update(visible=False)]
         try:
-            trial = lab.try_methods(
-                desk.take(path),
-                desk.scratch.folder(),
-                experiment=lab.Experiment(
-                    noise=noise, methods=methods, protocol=protocol, seed=int(seed or 0)
-                ),
-                settings=desk.settings,
-                progress=telling(progress),
-            )
+            with desk.turn() as turn:
+                trial = lab.try_methods(
+                    desk.take(path),
+                    turn.folder,
+                    experiment=lab.Experiment(
+                        noise=noise, methods=methods, protocol=protocol, seed=int(seed or 0)
+                    ),
+                    settings=desk.settings,
+                    progress=turn.heeding(telling(progress)),
+                )
         except GrainlessError as error:
             return [words.problem(str(error)), gr.update(visible=False)]
         shown = [(str(file), caption) for file, caption in trial.pictures]
