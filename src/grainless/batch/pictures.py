@@ -175,7 +175,8 @@ class Denoising(_PictureWork):
             return self._guarded(value, job, self._strength(), tick)
         told = diagnose_picture(sampled(value), file=job.source, linear=self.linear)
         if told.model is None:
-            return self._unchanged(value, job, f"passed through unchanged: {told.in_short()}")
+            said = f"passed through unchanged: {told.in_short()}"
+            return self._shown(self._unchanged(value, job, said), value)
         strength = told.strength if self.strength is None else self.strength
         noted = replace(value, notes=(f"{told.in_short()}: model {told.model}", *value.notes))
         return self._guarded(noted, job, strength, tick)
@@ -194,7 +195,6 @@ class Denoising(_PictureWork):
 
     def _guarded(self, picture: AnyPicture, job: Job, strength: float, tick: Tick) -> _Made:
         """Return the clean picture, or the original where that is worse; with what was removed if wanted."""
-        result: _Made
         on_disk = isinstance(picture, StoredPicture)
         blend = self.removal.blend(strength, folder=job.target.parent if on_disk else None)
         try:
@@ -202,7 +202,7 @@ class Denoising(_PictureWork):
         except BrokenAnswerError as error:
             if not self.removal.guard:
                 raise
-            return self._unchanged(picture, job, f"{KEPT}: {error}")
+            return self._shown(self._unchanged(picture, job, f"{KEPT}: {error}"), picture)
         if on_disk:
             give_back()
         part: dict[str, Any] = {"crop": self.crop, "linear": self.linear}
@@ -210,7 +210,15 @@ class Denoising(_PictureWork):
         if on_disk:
             give_back()
         result = self._unchanged(picture, job, f"{KEPT}: {reason}") if reason else clean
-        return Shown(result, removed_picture(picture, clean, **part)) if self.removal.show else result
+        return self._shown(result, picture, clean)
+
+    def _shown(
+        self, result: AnyPicture | _PassedThrough, picture: AnyPicture, clean: AnyPicture | None = None
+    ) -> _Made:
+        """Return a result with what was removed from its picture, or would have been, if that is wanted."""
+        if not self.removal.show:
+            return result
+        return Shown(result, removed_picture(picture, clean, crop=self.crop, linear=self.linear))
 
     def _unchanged(self, picture: AnyPicture, job: Job, said: str) -> AnyPicture | _PassedThrough:
         """Return what leaves a picture as it is: its file, where that is what would be written."""
