@@ -74,3 +74,8 @@ def test_a_crop_that_leaves_the_picture_is_refused_before_it_is_decoded(
     part = replace(work, max_memory=limit, crop=(WIDE - 100, 0, 101, 2))
     with pytest.raises(InputError, match="The crop leaves the picture"):
         part.read(Job(wide, tmp_path / "out.png", "in.png"))
+
+
+def test_the_size_of_tiles_is_no_option(work: Denoising) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'tile'"):
+        replace(work, tile=64)

@@ -112,8 +112,8 @@ class Denoising(_PictureWork):
     max_memory: int | None = None
     """Bytes that this process never exceeds; None: pictures that are large beside the free memory are worked
     on from the disk."""
-    tile: int | None = None
-    """Largest side of the tiles; None for the usual one."""
+    _tile: int | None = None
+    """Largest side of the tiles, which `read` finds for each picture; None for the usual one."""
 
     def settings(self) -> Settings:
         """Return model and options; the model is loaded, and a bad one raises ModelError before any file."""
@@ -170,7 +170,7 @@ class Denoising(_PictureWork):
     def compute(self, value: AnyPicture | Large, job: Job, tick: Tick) -> _Made:
         """Return the clean picture, or what says that it was clean before or would have become worse."""
         if isinstance(value, Large):
-            return replace(self, tile=value.tile).compute(value.picture, job, tick)
+            return replace(self, _tile=value.tile).compute(value.picture, job, tick)
         if not self.auto:
             return self._guarded(value, job, self._strength(), tick)
         told = diagnose_picture(sampled(value), file=job.source, linear=self.linear)
@@ -229,7 +229,7 @@ class Denoising(_PictureWork):
         return replace(same, notes=(said, *same.notes))
 
     def _cleaned(self, picture: AnyPicture, blend: Blend, tick: Tick) -> AnyPicture:
-        denoiser = self._denoiser() if self.tile is None else self._denoiser().with_tile(self.tile)
+        denoiser = self._denoiser() if self._tile is None else self._denoiser().with_tile(self._tile)
 
         def progress(done: int, total: int) -> None:
             tick(done / total)
