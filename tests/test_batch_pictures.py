@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from grainless.errors import InputError, PictureError
 from grainless.picture import Metadata, Picture, reading, stored, write_picture
 
 WIDE = 16_384
+LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a limit is promised on Linux alone")
+LIMITS = pytest.mark.parametrize("limit", [None, pytest.param(10**9, marks=LINUX)])
 
 
 @pytest.fixture
@@ -39,7 +42,7 @@ def nothing_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("nothing_is_decoded")
-@pytest.mark.parametrize("limit", [None, 10**9])
+@LIMITS
 def test_a_picture_that_no_such_file_can_hold_is_refused_before_it_is_decoded(
     tmp_path: Path, wide: Path, work: Denoising, limit: int | None
 ) -> None:
@@ -54,7 +57,7 @@ def test_a_picture_that_no_such_file_can_hold_is_refused_before_it_is_decoded(
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("limit", [None, 10**9])
+@LIMITS
 def test_only_the_part_that_is_written_counts(
     tmp_path: Path, wide: Path, work: Denoising, limit: int | None
 ) -> None:
@@ -64,10 +67,15 @@ def test_only_the_part_that_is_written_counts(
 
 
 @pytest.mark.usefixtures("nothing_is_decoded")
-@pytest.mark.parametrize("limit", [None, 10**9])
+@LIMITS
 def test_a_crop_that_leaves_the_picture_is_refused_before_it_is_decoded(
     tmp_path: Path, wide: Path, work: Denoising, limit: int | None
 ) -> None:
     part = replace(work, max_memory=limit, crop=(WIDE - 100, 0, 101, 2))
     with pytest.raises(InputError, match="The crop leaves the picture"):
         part.read(Job(wide, tmp_path / "out.png", "in.png"))
+
+
+def test_the_size_of_tiles_is_no_option(work: Denoising) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'tile'"):
+        replace(work, tile=64)

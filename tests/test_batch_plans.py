@@ -125,3 +125,83 @@ def test_a_link_to_itself_is_no_stop(tmp_path: Path) -> None:
     (source / "loop").symlink_to("loop")
     (tmp_path / "out").symlink_to("out")
     assert [job.name for job in plan([source], tmp_path / "out").jobs] == ["a.png"]
+
+
+# Files beside the results, and files that are only read
+
+BESIDE = (".removed.png",)
+LINKS = pytest.mark.skipif(os.name != "posix", reason="links need a right of their own elsewhere")
+
+
+def test_all_files_of_a_result_are_known(tmp_path: Path) -> None:
+    fill(tmp_path, "in/a.png", "in/b.png")
+    one = plan([tmp_path / "in" / "a.png"], tmp_path / "c.jpg", beside=BESIDE).jobs[0]
+    assert one.results == (tmp_path / "c.jpg", tmp_path / "c.jpg.removed.png")
+    many = plan([tmp_path / "in"], tmp_path / "out", beside=BESIDE).jobs
+    assert [path.name for job in many for path in job.results] == [
+        "a.png", "a.png.removed.png", "b.png", "b.png.removed.png",
+    ]  # fmt: skip
+    assert plan([tmp_path / "in"], tmp_path / "out").jobs[0].results == (tmp_path / "out" / "a.png",)
+
+
+@LINKS
+@pytest.mark.parametrize(
+    ("inputs", "out", "words"),
+    [
+        (["a.png"], "mask.png", r"mask\.png would replace .*mask\.png, which is read"),
+        (["a.png"], "link.png", r"link\.png would replace .*mask\.png, which is read"),
+        (["a.png"], "hard.png", r"hard\.png would replace .*mask\.png, which is read"),
+        (["in"], "masks", r"masks.mask\.png would replace .*which is read\. .* also not with --overwrite"),
+        (["x.png"], "a.png", r"a\.png\.removed\.png would replace .*a\.png\.removed\.png, which is read"),
+    ],
+)
+def test_what_is_only_read_is_not_replaced_either(
+    tmp_path: Path, inputs: list[str], out: str, words: str
+) -> None:
+    fill(tmp_path, "a.png", "x.png", "mask.png", "in/mask.png", "in/b.png", "a.png.removed.png")
+    (tmp_path / "masks").mkdir()
+    os.link(tmp_path / "mask.png", tmp_path / "masks" / "mask.png")
+    os.link(tmp_path / "mask.png", tmp_path / "hard.png")
+    (tmp_path / "link.png").symlink_to("mask.png")
+    read = [tmp_path / name for name in ("mask.png", "a.png.removed.png", "gone.png")]
+    places = {"beside": BESIDE, "protected": read}
+    with pytest.raises(OutputExistsError, match=words):
+        plan([tmp_path / name for name in inputs], tmp_path / out, **places)
+
+
+@LINKS
+def test_files_beside_results_replace_no_input_and_no_other_result(tmp_path: Path) -> None:
+    fill(tmp_path, "in/a.png", "in/a.jpg", "b.png.removed.png", "in/sub/b.png")
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    inputs = [tmp_path / "in" / "a.png", tmp_path / "b.png.removed.png"]
+    plan(inputs, tmp_path / "out", beside=BESIDE)
+    with pytest.raises(OutputExistsError, match=r"b\.png\.removed\.png would replace the input"):
+        plan([tmp_path / "in" / "sub" / "b.png", tmp_path / "b.png.removed.png"], tmp_path, beside=BESIDE)
+    fill(tmp_path, "in/a.png.removed.png")
+    for source in (tmp_path / "in", tmp_path / "link"):
+        plan([source], tmp_path / "out")
+        with pytest.raises(OutputExistsError, match=r"a\.png\.removed\.png would be written twice"):
+            plan([source], tmp_path / "out", beside=BESIDE)
+
+
+@LINKS
+def test_results_that_a_linked_folder_brings_together_are_refused(tmp_path: Path) -> None:
+    fill(tmp_path, "in/x/a.png", "in/y/a.png", "out/x/b.png")
+    (tmp_path / "out" / "y").symlink_to("x")
+    with pytest.raises(OutputExistsError, match=r"y.a\.png would be written twice"):
+        plan([tmp_path / "in"], tmp_path / "out")
+
+
+def test_results_that_are_one_file_by_links_are_written_apart(tmp_path: Path) -> None:
+    # As programs make them that look for equal files.
+    fill(tmp_path, "in/a.png", "in/b.png", "out/a.png")
+    os.link(tmp_path / "out" / "a.png", tmp_path / "out" / "b.png")
+    assert len(plan([tmp_path / "in"], tmp_path / "out").jobs) == 2
+
+
+@LINKS
+def test_a_link_to_nowhere_costs_only_itself(tmp_path: Path) -> None:
+    source = fill(tmp_path / "in", "a.png")
+    (source / "b.png").symlink_to("gone.png")
+    fill(tmp_path / "out", "b.png")
+    assert [job.name for job in plan([source], tmp_path / "out").jobs] == ["a.png", "b.png"]

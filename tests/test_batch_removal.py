@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,24 +13,23 @@ import pytest
 import tiny_models
 from doctor_pictures import save, scene, spoilt
 from grainless import planes
-from grainless.batch import Job, plan
+from grainless.batch import Job
 from grainless.batch.pictures import Denoising
 from grainless.batch.removal import (
     Removal,
-    check_places_of_removed,
     part_of,
-    place_of_removed,
     planes_of,
     show_removed,
 )
 from grainless.blend import store_mask
 from grainless.denoiser import Denoiser
-from grainless.errors import BrokenAnswerError, InputError, OutputExistsError, PictureError
+from grainless.errors import BrokenAnswerError, InputError, PictureError
 from grainless.guard import compare
 from grainless.picture import Metadata, Picture, read_picture, store_picture
 from grainless.planes import ArrayPlane
 from grainless.tiling import Box
 
+LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a limit is promised on Linux alone")
 CLEAN = scene(2, height=96, width=128)
 NOISY = spoilt(CLEAN, "gaussian:25")
 
@@ -228,38 +228,24 @@ def test_a_result_and_what_was_removed_count_as_bytes(tmp_path, blur):
     assert work.size(value) == (96 * 128, 2 * 96 * 128 * 3)
 
 
-def test_places_of_what_was_removed(tmp_path):
-    for name in ("a.png", "a.jpg", "a.png.removed.png"):
-        save(tmp_path / "in" / name, CLEAN)
-    planned = plan([tmp_path / "in"], tmp_path / "out")
-    places = [place_of_removed(job) for job in planned.jobs]
-    assert len(set(places) | {job.target for job in planned.jobs}) == 6 - 1
-    with pytest.raises(OutputExistsError, match=r"a.png.removed.png would be written twice"):
-        check_places_of_removed(planned, overwrite=True)
-
-    save(tmp_path / "in" / "b" / "c.png", CLEAN)
-    inside = plan([tmp_path / "in" / "b" / "c.png"], tmp_path / "in" / "a.png")
-    with pytest.raises(OutputExistsError):
-        check_places_of_removed(inside, overwrite=False)
-    check_places_of_removed(inside, overwrite=True)
-
-    alone = plan([tmp_path / "in" / "b"], tmp_path / "in")
-    check_places_of_removed(alone, overwrite=False)
-    save(tmp_path / "in" / "c.png.removed.png", CLEAN)
-    with pytest.raises(OutputExistsError, match=r"c.png.removed.png exists already. Add --overwrite"):
-        check_places_of_removed(alone, overwrite=False)
-    check_places_of_removed(alone, overwrite=True)
+@pytest.mark.parametrize("limit", [None, pytest.param(10**9, marks=LINUX)])
+def test_of_a_clean_picture_nothing_was_removed(tmp_path, limit, monkeypatch):
+    flat = np.full((64, 80, 3), 90, np.uint8)
+    (tmp_path / "out.png.removed.png").write_bytes(b"of a picture that was there before")
+    for crop in (None, (8, 0, 50, 40)):
+        options = {"model": "auto", "crop": crop, "max_memory": limit}
+        target, notes = done(tmp_path, flat, removal=Removal(show=True), **options)
+        assert notes[0].startswith("passed through unchanged")
+        shown = read_picture(target.with_name("out.png.removed.png")).pixels
+        np.testing.assert_array_equal(shown, np.full(shown.shape, 128))
+        assert shown.shape == read_picture(target).pixels.shape
 
 
-def test_no_input_is_replaced(tmp_path):
-    source = save(tmp_path / "a.png.removed.png", CLEAN)
-    save(tmp_path / "x" / "a.png", CLEAN)
-    planned = plan([source, tmp_path / "x" / "a.png"], tmp_path / "out")
-    moved = plan([tmp_path / "x" / "a.png"], tmp_path / "a.png")
-    check_places_of_removed(moved, overwrite=True)
-    both = replace(planned, jobs=(planned.jobs[0], moved.jobs[0]))
-    with pytest.raises(OutputExistsError, match="would replace an input"):
-        check_places_of_removed(both, overwrite=True)
+def test_of_an_answer_that_is_no_picture_nothing_is_shown(tmp_path):
+    broken = tiny_models.scale_model(tmp_path / "models" / "broken.onnx", np.nan)
+    target, notes = done(tmp_path, model=broken, removal=Removal(show=True))
+    assert "kept the original: " in notes[0]
+    assert (read_picture(target.with_name("out.png.removed.png")).pixels == 128).all()
 
 
 def test_the_guard_looks_at_what_shows_and_is_cleaned():

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from batch_files import Copying, contents, fill, held_journal, touch_later
-from grainless.batch import BatchReport, Job, RunOptions, Step, plan, run
+from grainless.batch import BatchReport, Job, Plan, RunOptions, Step, plan, run
 from grainless.batch.journal import open_journal
 from grainless.batch.runs import preview
 from grainless.errors import InputError, OutputExistsError, PictureError
@@ -118,6 +118,49 @@ def test_a_second_run_does_only_what_is_new_changed_or_gone(tmp_path: Path) -> N
     report = run(planned, again)
     assert again.computed == names(report.done) == ["b.png", "c.png", "e.png"]
     assert contents(out)["b.png"] == b"other"
+
+
+def with_notes(source: Path, out: Path) -> Plan:
+    return plan([source], out, beside=(".txt",))
+
+
+def test_a_result_stands_if_all_its_files_do(tmp_path: Path) -> None:
+    source, out = fill(tmp_path / "in", "a.png", "b.png"), tmp_path / "out"
+
+    def note(job: Job) -> None:
+        fill(out, f"{job.target.name}.txt")
+
+    run(with_notes(source, out), Copying(on_write=note))
+    assert names(run(with_notes(source, out), Copying()).kept) == ["a.png", "b.png"]
+    (out / "a.png.txt").unlink()
+    assert list(preview(with_notes(source, out), Copying()).values()) == ["again", "done"]
+    assert names(run(with_notes(source, out), Copying(on_write=note)).done) == ["a.png"]
+    assert sorted(contents(out)) == ["a.png", "a.png.txt", "b.png", "b.png.txt"]
+    # Another picture that wants the same name gets nothing, also where a file beside the result is gone.
+    other = fill(tmp_path / "other", "a.png")
+    touch_later(other / "a.png", b"another picture")
+    (out / "a.png.txt").unlink()
+    assert names(run(with_notes(other, out), Copying()).skipped) == ["a.png"]
+
+
+def test_a_name_that_is_too_long_for_a_file_beside_it_costs_only_that_file(tmp_path: Path) -> None:
+    long = "n" * 250 + ".png"
+    source, out = fill(tmp_path / "in", "a.png", long), tmp_path / "out"
+    report = run(with_notes(source, out), Copying(on_write=lambda job: job.results[1].touch()))
+    assert (names(report.done), len(report.failed)) == (["a.png"], 1)
+    assert "name too long" in report.failed[0].reason
+
+
+def test_what_stands_beside_a_result_stays_unless_told(tmp_path: Path) -> None:
+    source, out = fill(tmp_path / "in", "a.png", "b.png"), tmp_path / "out"
+    fill(out, "a.png.txt")
+    report = run(with_notes(source, out), Copying())
+    assert (names(report.skipped), names(report.done)) == (["a.png"], ["b.png"])
+    assert sorted(contents(out)) == ["a.png.txt", "b.png"]
+    single = plan([source / "a.png"], out, beside=(".txt",))
+    with pytest.raises(OutputExistsError, match=r"a\.png\.txt exists already\. Add --overwrite"):
+        run(single, Copying())
+    assert len(run(single, Copying(), options=RunOptions(overwrite=True)).done) == 1
 
 
 def test_a_folder_that_was_moved_is_still_known(tmp_path: Path) -> None:

@@ -105,6 +105,41 @@ def test_a_folder_keeps_what_would_become_worse(tmp_path: Path, source: Path, bl
     assert names == ["a.png", "a.png.removed.png", "clean.png", "clean.png.removed.png"]
 
 
+def test_a_mask_is_never_replaced(tmp_path: Path, source: Path, blur: Path) -> None:
+    mask = save(tmp_path / "mask.png", np.full((96, 128, 1), 255, np.uint8))
+    before = mask.read_bytes()
+    shown = save(tmp_path / "b.png.removed.png", np.full((96, 128, 1), 255, np.uint8))
+    for out, read, options in (
+        (mask, mask, ()),
+        (tmp_path / "b.png", shown, ("--show-removed",)),
+    ):
+        refused = run(source, "-o", out, "--model", blur, "--mask", read, "--overwrite", *options)
+        assert refused.exit_code == 2
+        assert f"{read} would replace {read}, which is read" in refused.stderr
+        assert "also not with --overwrite" in refused.stderr
+    assert mask.read_bytes() == before
+    assert not (tmp_path / "b.png").exists()
+
+
+def test_a_rerun_makes_what_was_removed_again_where_it_is_gone_or_stale(
+    tmp_path: Path, source: Path, blur: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = (source.parent, "-o", out, "--model", "auto", "--show-removed")
+    save(source.parent / "b.png", NOISY)
+    assert run(*arguments).exit_code == 0
+    shown = out / "a.png.removed.png"
+    before = shown.read_bytes()
+    assert (pixels(shown) != 128).any()
+    shown.unlink()
+    result = run(*arguments)
+    assert "1 were done already" in result.stderr
+    assert shown.read_bytes() == before
+    save(source, np.full((64, 64, 3), 90, np.uint8))
+    assert "a.png: passed through unchanged" in run(*arguments).stderr
+    np.testing.assert_array_equal(pixels(shown), np.full((64, 64, 3), 128))
+
+
 @pytest.mark.parametrize(
     "change",
     [("--luma", 0.5), ("--chroma", 0.5), ("--mask", "mask.png"), ("--no-guard",), ("--show-removed",)],

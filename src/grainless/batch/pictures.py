@@ -108,8 +108,8 @@ class Denoising(_PictureWork):
     max_memory: int | None = None
     """Bytes that this process never exceeds; None: pictures that are large beside the free memory are worked
     on from the disk."""
-    tile: int | None = None
-    """Largest side of the tiles; None for the usual one."""
+    _tile: int | None = None
+    """Largest side of the tiles, which `read` finds for each picture; None for the usual one."""
 
     def settings(self) -> Settings:
         """Return model and options; the model is loaded, and a bad one raises ModelError before any file."""
@@ -168,7 +168,7 @@ class Denoising(_PictureWork):
     def compute(self, value: AnyPicture | Large, job: Job, tick: Tick) -> Treated:
         """Return the clean picture, or what was clean before or would have become worse; and which it is."""
         if isinstance(value, Large):
-            return replace(self, tile=value.tile).compute(value.picture, job, tick)
+            return replace(self, _tile=value.tile).compute(value.picture, job, tick)
         if not self.auto:
             treatment = Treatment(model=find_model(self._model()).stem, strength=self._strength())
             return self._guarded(value, job, treatment, tick)
@@ -176,7 +176,7 @@ class Denoising(_PictureWork):
         tick(0.0)
         if told.model is None:
             treatment = Treatment(model=None, strength=0.0, diagnosis=told)
-            return Treated(self._unchanged(value, job), treatment)
+            return Treated(self._shown(self._unchanged(value, job), value), treatment)
         strength = told.strength if self.strength is None else self.strength
         treatment = Treatment(model=told.model, strength=strength, diagnosis=told)
         return self._guarded(value, job, treatment, tick)
@@ -209,16 +209,24 @@ class Denoising(_PictureWork):
         except BrokenAnswerError as error:
             if not self.removal.guard:
                 raise
-            return Treated(self._unchanged(picture, job), _kept(treatment, str(error)))
+            made = self._shown(self._unchanged(picture, job), picture)
+            return Treated(made, _kept(treatment, str(error)))
         if on_disk:
             give_back()
         part: dict[str, Any] = {"crop": self.crop, "linear": self.linear}
         reason = self.removal.why_worse(picture, clean, mask=blend.mask, **part)
         if on_disk:
             give_back()
-        result = self._unchanged(picture, job) if reason else clean
-        made = Shown(result, removed_picture(picture, clean, **part)) if self.removal.show else result
+        made = self._shown(self._unchanged(picture, job) if reason else clean, picture, clean)
         return Treated(made, _kept(treatment, reason) if reason else treatment)
+
+    def _shown(
+        self, result: AnyPicture | _PassedThrough, picture: AnyPicture, clean: AnyPicture | None = None
+    ) -> AnyPicture | _PassedThrough | Shown:
+        """Return a result with what was removed from its picture, or would have been, if that is wanted."""
+        if not self.removal.show:
+            return result
+        return Shown(result, removed_picture(picture, clean, crop=self.crop, linear=self.linear))
 
     def _unchanged(self, picture: AnyPicture, job: Job) -> AnyPicture | _PassedThrough:
         """Return what leaves a picture as it is: its file, where that is what would be written."""
@@ -229,7 +237,7 @@ class Denoising(_PictureWork):
         return part_of(picture, self.crop)
 
     def _cleaned(self, picture: AnyPicture, blend: Blend, tick: Tick) -> AnyPicture:
-        denoiser = self._denoiser() if self.tile is None else self._denoiser().with_tile(self.tile)
+        denoiser = self._denoiser() if self._tile is None else self._denoiser().with_tile(self._tile)
 
         def progress(done: int, total: int) -> None:
             tick(done / total)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from grainless.errors import InputError, OutputExistsError, PictureError
@@ -19,6 +19,13 @@ class Job:
     target: Path
     name: str
     """Path below the input folder with forward slashes, the same on every system."""
+    beside: tuple[str, ...] = ()
+    """Of further files that its result consists of: what stands behind the whole name of `target`."""
+
+    @property
+    def results(self) -> tuple[Path, ...]:
+        """All files of its result, `target` first."""
+        return (self.target, *(self.target.with_name(self.target.name + ending) for ending in self.beside))
 
 
 @dataclass(frozen=True)
@@ -44,18 +51,34 @@ class Plan:
     """Folders that could not be listed."""
 
 
-def plan(inputs: Sequence[Path], out: Path, *, recursive: bool = True) -> Plan:
+def plan(
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    recursive: bool = True,
+    beside: Sequence[str] = (),
+    protected: Sequence[Path] = (),
+) -> Plan:
     """Decide for every input where its result goes.
 
     One file goes to `out` itself if that has the ending of a picture format, else into the folder `out`
     under its own name. The files of one folder appear under `out` by the same relative names; of several
     inputs, files go into `out` by their name and folders under their own name. Hidden files, linked folders
-    and `out` itself are not searched.
+    and `out` itself are not searched. `beside` each result further files are written, under its name with
+    these endings behind it; `protected` files are read too, and no more than the inputs written over.
 
     Raises InputError for an input that does not exist or holds no picture, and for two inputs with one
-    output; OutputExistsError if an output would replace one of the inputs; PictureError for an output format
-    that is unknown.
+    output; OutputExistsError if any file would be written twice, or over one that is read; PictureError for
+    an output format that is unknown.
     """
+    planned = _placed(inputs, out, recursive=recursive)
+    planned = replace(planned, jobs=tuple(replace(job, beside=tuple(beside)) for job in planned.jobs))
+    _refuse_losses(planned.jobs, protected)
+    return planned
+
+
+def _placed(inputs: Sequence[Path], out: Path, *, recursive: bool) -> Plan:
+    """Do what `plan` does for results of one file each, without a look at what they would replace."""
     if not inputs:
         raise InputError("no input was named", remedy="Name at least one picture or folder")
     for path in inputs:
@@ -64,9 +87,7 @@ def plan(inputs: Sequence[Path], out: Path, *, recursive: bool = True) -> Plan:
     files = [path for path in inputs if not path.is_dir()]
     single = len(inputs) == 1 and len(files) == 1
     if single and _is_file_name(out):
-        jobs = [Job(inputs[0], out, inputs[0].name)]
-        _refuse_replaced_inputs(jobs)
-        return Plan(tuple(jobs), out, single=True)
+        return Plan((Job(inputs[0], out, inputs[0].name),), out, single=True)
     _check_folder(out, inputs)
 
     jobs, failures, ignored = [], [], 0
@@ -84,7 +105,6 @@ def plan(inputs: Sequence[Path], out: Path, *, recursive: bool = True) -> Plan:
             got=f"{ignored} other file{'s' * (ignored != 1)}",
             expected="files ending in " + ", ".join(EXTENSIONS),
         )
-    _refuse_replaced_inputs(jobs)
     return Plan(tuple(jobs), out, single=single, ignored=ignored, unreadable=tuple(failures))
 
 
@@ -179,18 +199,32 @@ def _refuse_shared_outputs(jobs: Sequence[Job], path: Path, origin: dict[str, Pa
     origin.update(dict.fromkeys(names, path))
 
 
-def _refuse_replaced_inputs(jobs: Sequence[Job]) -> None:
-    """Refuse any output that is one of the inputs, also through a link or another spelling."""
-    sources = {_identity(job.source): job.source for job in jobs}
-    for job in jobs:
-        if job.target.exists() and (source := sources.get(_identity(job.target))) is not None:
+def _refuse_losses(jobs: Sequence[Job], protected: Sequence[Path]) -> None:
+    """Refuse to write any file twice or over one that is read, also through a link or another spelling."""
+    read = {_identity(path): f"{path}, which is read" for path in protected}
+    read |= {_identity(job.source): f"the input {job.source}" for job in jobs}
+    read.pop(None, None)
+    written: set[tuple[str, str]] = set()
+    folders: dict[Path, str] = {}
+    for path in (path for job in jobs for path in job.results):
+        if (lost := read.get(_identity(path))) is not None:
             raise OutputExistsError(
-                f"{job.target} would replace the input {source}",
-                remedy="Name another output; an input is never written over, also not with --overwrite",
+                f"{path} would replace {lost}",
+                remedy="Name another output; what is read is never written over, also not with --overwrite",
             )
+        # By name, as each gets a file of its own: links between older results do not matter.
+        if path.parent not in folders:
+            folders[path.parent] = os.path.realpath(path.parent)
+        place = folders[path.parent], path.name
+        if place in written:
+            raise OutputExistsError(f"{path} would be written twice", remedy="Name another output")
+        written.add(place)
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    """Device and number of a file, equal for two paths to the same file."""
-    status = path.stat()
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return device and number of a file, equal for two paths to the same one; None if it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
     return status.st_dev, status.st_ino

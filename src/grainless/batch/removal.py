@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grainless.batch.journal import Mark, Settings, journal_file
-from grainless.batch.plans import Job, Plan
+from grainless.batch.journal import Mark, Settings
+from grainless.batch.plans import Job
 from grainless.blend import Blend, mask_plane, read_mask, store_mask
 from grainless.denoiser import crop_box
 from grainless.diagnosis.sampling import to_levels
-from grainless.errors import InputError, OutputExistsError
+from grainless.errors import InputError
 from grainless.guard import compare_planes
 from grainless.picture import (
     AnyPicture,
@@ -155,40 +154,24 @@ def place_of_removed(job: Job) -> Path:
     return job.target.with_name(job.target.name + SHOWN)
 
 
-def check_places_of_removed(planned: Plan, *, overwrite: bool) -> None:
-    """Refuse to write what was removed over an input, a result, or a file that no earlier run can have made.
-
-    Raises OutputExistsError.
-    """
-    sources = {os.path.realpath(job.source) for job in planned.jobs}
-    targets = {job.target for job in planned.jobs}
-    begun = not planned.single and journal_file(planned.out).exists()
-    for job in planned.jobs:
-        path = place_of_removed(job)
-        if os.path.realpath(path) in sources:
-            raise OutputExistsError(
-                f"{path} would replace an input", remedy="Name another output, or leave out --show-removed"
-            )
-        if path in targets:
-            raise OutputExistsError(f"{path} would be written twice", remedy="Leave out --show-removed")
-        if path.exists() and not (overwrite or begun):
-            raise OutputExistsError(f"{path} exists already", remedy="Add --overwrite to replace it")
-
-
 def removed_picture(
-    before: AnyPicture, after: AnyPicture, *, crop: Crop = None, linear: bool = False
+    before: AnyPicture, after: AnyPicture | None, *, crop: Crop = None, linear: bool = False
 ) -> AnyPicture:
-    """Return what was removed from the part `crop`, as `show_removed` does, in memory or on the disk."""
-    old, new = planes_of(before, crop)[0], planes_of(after)[0]
+    """Return what was removed from the part `crop`, as `show_removed` does, in memory or on the disk.
+
+    Where there is nothing `after`, nothing was removed.
+    """
+    old = planes_of(before, crop)[0]
+    new = old if after is None else planes_of(after)[0]
     height, width, channels = old.shape
-    if isinstance(after, Picture):
+    if isinstance(before, Picture):
         whole = Box(0, 0, height, width)
         shown = show_removed(old.read(whole), new.read(whole), linear=linear)
         return Picture(shown, None, Metadata(), "png")
-    plane = after.new((height, width, channels), np.dtype(np.uint8))
+    plane = before.new((height, width, channels), np.dtype(np.uint8))
     for strip in strips(old, itemsize=_SINGLE):
         plane.write(strip, show_removed(old.read(strip), new.read(strip), linear=linear))
-    return StoredPicture(plane, None, Metadata(), "png", associated_alpha=False, notes=(), new=after.new)
+    return StoredPicture(plane, None, Metadata(), "png", associated_alpha=False, notes=(), new=before.new)
 
 
 def show_removed(before: NDArray[Any], after: NDArray[Any], *, linear: bool = False) -> NDArray[np.uint8]:

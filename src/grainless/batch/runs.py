@@ -150,12 +150,13 @@ def _choose(
 
 def _without_entry(planned: Plan, job: Job, options: RunOptions) -> Choice:
     """Decide about a file that no run has come to."""
-    if not job.target.exists():
+    standing = next((path for path in job.results if _is_there(path)), None)
+    if standing is None:
         return "new"
     if options.overwrite:
         return "again"
     if planned.single:
-        raise OutputExistsError(f"{job.target} exists already", remedy="Add --overwrite to replace it")
+        raise OutputExistsError(f"{standing} exists already", remedy="Add --overwrite to replace it")
     return "exists"
 
 
@@ -169,8 +170,16 @@ def _with_entry(job: Job, entry: Entry, mark: Mark, options: RunOptions) -> Choi
     if entry.state == "failed":
         return "again" if options.retry_failed or options.overwrite else "failed"
     if entry.state == "done":
-        return "done" if stands else "again"
+        return "done" if all(map(_is_there, job.results)) else "again"
     return "again" if stands else "new"
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether something stands at a path; nothing does where no file could have that name."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _refuse_mixture(planned: Plan, job: Job, entry: Entry, settings: Settings) -> None:

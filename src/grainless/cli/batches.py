@@ -141,7 +141,8 @@ class _Log:
             self._console.print(note)
         self._notes = len(self._report.notes)
         if step.outcome == "skipped":
-            self._console.print(f"{step.job.name}: {step.job.target} exists, skipped")
+            standing = next((path for path in step.job.results if path.exists()), step.job.target)
+            self._console.print(f"{step.job.name}: {standing} exists, skipped")
         if step.outcome == "done":
             for message in step.messages:
                 self._console.print(f"{step.job.name}: {message}")

@@ -143,14 +143,17 @@ def denoise(
     One file that fails does not stop the others. An output that exists stays, unless --overwrite. After any
     stop the same command goes on where it was.
     """
-    planned = plan(inputs, out, recursive=recursive)
-    box = parse_crop(crop)
-
     from grainless.batch.pictures import Denoising
-    from grainless.batch.removal import Removal, check_places_of_removed
+    from grainless.batch.removal import SHOWN, Removal
 
-    if show_removed:
-        check_places_of_removed(planned, overwrite=overwrite)
+    planned = plan(
+        inputs,
+        out,
+        recursive=recursive,
+        beside=(SHOWN,) if show_removed else (),
+        protected=() if mask is None else (mask,),
+    )
+    box = parse_crop(crop)
     work = Denoising(
         model=model,
         strength=strength,
