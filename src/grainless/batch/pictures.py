@@ -213,8 +213,7 @@ class Denoising(_PictureWork):
             return Treated(made, _kept(treatment, str(error)))
         if on_disk:
             give_back()
-        part: dict[str, Any] = {"crop": self.crop, "linear": self.linear}
-        reason = self.removal.why_worse(picture, clean, mask=blend.mask, **part)
+        reason = self.removal.why_worse(picture, clean, mask=blend.mask, crop=self.crop, linear=self.linear)
         if on_disk:
             give_back()
         made = self._shown(self._unchanged(picture, job) if reason else clean, picture, clean)
