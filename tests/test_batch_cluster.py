@@ -26,8 +26,8 @@ from grainless.batch import Finished, Job, RunOptions, Step, plan, removal, run
 from grainless.batch.cluster import Cluster, UnfitWorkerError, _Here, on_cluster, perform_there
 from grainless.batch.journal import journal_file, open_journal
 from grainless.batch.pictures import Denoising
-from grainless.batch.pipeline import DiskFullError
 from grainless.batch.removal import Removal
+from grainless.batch.work import DiskFullError
 from grainless.cli import app
 from grainless.errors import GrainlessError, InputError, MissingExtraError, ModelError, PictureError
 from grainless.picture import Metadata, Picture, write_picture

@@ -22,11 +22,11 @@ from grainless import planes
 from grainless.batch import Pipeline, RunOptions, large, pictures, pipeline, plan, run
 from grainless.batch.large import diagnosis_bytes, goes_to_disk, sampled
 from grainless.batch.pictures import Denoising
-from grainless.batch.pipeline import DiskFullError
 from grainless.batch.removal import Removal, removed_picture
+from grainless.batch.work import DiskFullError
 from grainless.budget import Budget
 from grainless.diagnosis import diagnose_picture
-from grainless.errors import InputError, ModelError, PictureError
+from grainless.errors import InputError, MemoryLimitError, ModelError, PictureError
 from grainless.picture import (
     Metadata,
     Picture,
@@ -278,7 +278,7 @@ def test_what_must_be_held_whole_is_refused_with_the_remedy(tmp_path, monkeypatc
     (tmp_path / "out.png").unlink()
     need = Budget(GB).begin + look_at(source).decoding
     words = r"which can only be decoded as a whole; got a limit of .* MB; expected at least .* MB\. Raise"
-    with pytest.raises(PictureError, match=words + " --max-memory, or first save it as TIFF"):
+    with pytest.raises(MemoryLimitError, match=words + " --max-memory, or first save it as TIFF"):
         clean(source, tmp_path / "out.png", replace(work, max_memory=need - 20 * 10**6))
     assert files_of(tmp_path) == [kind]
 
@@ -288,7 +288,7 @@ def test_what_must_be_held_whole_is_refused_with_the_remedy(tmp_path, monkeypatc
 def test_formats_that_are_written_whole_are_refused_with_the_remedy(tmp_path, model, ending):
     source = saved(tmp_path / "in.png", np.zeros((4000, 6000, 3), np.uint8), "PNG")
     work = Denoising(model=model, max_memory=180 * 10**6)
-    with pytest.raises(PictureError, match=r"can only be written as a whole.*name ending in .png, .tif or"):
+    with pytest.raises(MemoryLimitError, match=r"can only be written as a whole.*ending in .png, .tif or"):
         clean(source, tmp_path / f"out{ending}", work)
     assert files_of(tmp_path) == ["in.png"]
 

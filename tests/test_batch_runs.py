@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -14,7 +15,14 @@ from batch_files import Copying, contents, fill, held_journal, touch_later
 from grainless.batch import BatchReport, Job, Plan, RunOptions, Step, plan, run
 from grainless.batch.journal import open_journal
 from grainless.batch.runs import preview
-from grainless.errors import InputError, OutputExistsError, PictureError
+from grainless.errors import (
+    GrainlessError,
+    InputError,
+    MemoryLimitError,
+    OutputExistsError,
+    PictureError,
+    PictureTooLargeError,
+)
 
 LOOSE = RunOptions(journal=False)
 
@@ -58,7 +66,7 @@ def test_a_bad_file_costs_only_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (OSError(28, "No space left on device", "out/a.png"), "No space left on device; got out/a.png"),
+        (OSError(5, "Input/output error", "out/a.png"), "Input/output error; got out/a.png"),
         (MemoryError(), "a.png does not fit into memory"),
         (RuntimeError("a fault\nof ours"), "unexpected RuntimeError: a fault of ours"),
     ],
@@ -73,6 +81,42 @@ def test_any_error_in_any_step_of_a_file_is_collected_in_one_line(
     report = run(plan([fill(tmp_path / "in", "a.png", "b.png")], tmp_path / "out"), Copying(**{step: fail}))
     assert names(report.done) == ["b.png"]
     assert words in report.failed[0].reason
+
+
+@pytest.mark.parametrize("step", ["on_read", "on_compute", "on_write"])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_disk_that_fills_in_any_step_is_no_fault_of_the_file(
+    tmp_path: Path, step: str, wrapped: bool
+) -> None:
+    def fail(job: Job) -> None:
+        if job.name == "b.png":
+            full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if wrapped:
+                raise PictureError("out/b.png cannot be written") from full
+            raise full
+
+    planned = plan([fill(tmp_path / "in", "a.png", "b.png", "c.png")], tmp_path / "out")
+    report = run(planned, Copying(**{step: fail}))
+    assert report.failed == []
+    assert "out is full. Make room; the same command then goes on" in str(report.stopped)
+    again = run(planned, Copying())
+    assert (again.failed_before, again.exit_code) == ([], 0)
+    assert list(contents(tmp_path / "out")) == ["a.png", "b.png", "c.png"]
+
+
+@pytest.mark.parametrize("refused", [PictureTooLargeError("too large"), MemoryLimitError("too small")])
+def test_what_only_a_limit_has_refused_is_tried_again_with_another(
+    tmp_path: Path, refused: GrainlessError
+) -> None:
+    def fail(job: Job) -> None:
+        if job.name == "a.png":
+            raise refused
+
+    planned = plan([fill(tmp_path / "in", "a.png", "b.png")], tmp_path / "out")
+    report = run(planned, Copying(on_read=fail))
+    assert ([Path(item.name).name for item in report.failed], report.exit_code) == (["a.png"], 1)
+    again = run(planned, Copying())
+    assert (names(again.done), again.failed_before, again.exit_code) == (["a.png"], [], 0)
 
 
 def test_a_single_file_raises_its_own_error_and_has_no_journal(tmp_path: Path) -> None:

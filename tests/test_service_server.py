@@ -180,6 +180,9 @@ def refused(place: tuple[str, int]) -> bool:
         socket.create_connection(place, timeout=5).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        # Met the server while it closed.
+        return False
     return False
 
 

@@ -12,7 +12,7 @@ import threading
 import numpy as np
 
 from grainless.denoiser import SMALLEST_TILE, Denoiser
-from grainless.errors import BrokenAnswerError, InputError
+from grainless.errors import BrokenAnswerError, InputError, MemoryLimitError
 from grainless.memory import held_memory, megabytes, peak_memory
 from grainless.picture import Metadata, Picture
 from grainless.tiling import round_up
@@ -87,8 +87,8 @@ class Budget:
         self._tried[side] = watch.most
         self._after = held_memory() or 0
 
-    def _too_small(self, least: int) -> InputError:
-        return InputError(
+    def _too_small(self, least: int) -> MemoryLimitError:
+        return MemoryLimitError(
             "The limit of memory is too small for this picture and this model",
             got=megabytes(self.limit),
             expected=f"at least {megabytes(round_up(least, _STEP))}",

@@ -2,6 +2,7 @@
 
     GrainlessError
     ├── InputError          an array, a number or an option that cannot be used
+    │   └── MemoryLimitError    a limit of memory that is too small for a picture
     ├── NoiseError          a noise text or parameter that is not valid
     ├── PictureError        a picture file that cannot be read or written
     │   └── PictureTooLargeError    one with more pixels than allowed
@@ -25,6 +26,8 @@ class GrainlessError(Exception):
 
     exit_code: int = 2
     http_status: int = 400
+    lasting: bool = True
+    """Whether the same file would fail again under other limits."""
 
     def __init__(
         self,
@@ -67,6 +70,12 @@ class InputError(GrainlessError):
     http_status = 422
 
 
+class MemoryLimitError(InputError):
+    """Raised when a picture cannot be done within the limit of memory that was given."""
+
+    lasting = False
+
+
 class NoiseError(GrainlessError):
     """Raised when a noise text or one of its parameters is not valid."""
 
@@ -81,6 +90,8 @@ class PictureError(GrainlessError):
 
 class PictureTooLargeError(PictureError):
     """Raised when a picture has more pixels than its reader was allowed to decode."""
+
+    lasting = False
 
     http_status = 413
 

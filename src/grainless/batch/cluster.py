@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from grainless.batch.journal import journal_file
 from grainless.batch.outcomes import Finished, Watch
-from grainless.batch.pipeline import DiskFullError, check_disk
+from grainless.batch.pipeline import check_disk
 from grainless.batch.plans import Job, Plan
-from grainless.batch.work import Work, in_words
+from grainless.batch.work import DiskFullError, Work, in_words
 from grainless.errors import GrainlessError, InputError, MissingExtraError, PictureError
 from grainless.version import __version__
 

@@ -13,7 +13,7 @@ from grainless.batch.pipeline import check_disk
 from grainless.budget import Budget
 from grainless.denoiser import Denoiser
 from grainless.diagnosis import Diagnosis, diagnose_picture, spans
-from grainless.errors import PictureError
+from grainless.errors import MemoryLimitError, PictureError
 from grainless.inference import Network
 from grainless.memory import free_memory, give_back, megabytes
 from grainless.picture import (
@@ -169,7 +169,7 @@ def _fitting_tile(source: Path, target: Path, facts: PictureFacts, limit: Limit)
 def _check_whole(problem: str, needed: int, limit: int, way_out: str) -> None:
     """Refuse what has to be in memory as a whole and cannot."""
     if needed > limit:
-        raise PictureError(
+        raise MemoryLimitError(
             problem,
             got=f"a limit of {megabytes(limit)}",
             expected=f"at least {megabytes(needed)}",

@@ -14,18 +14,13 @@ from typing import Any
 
 from grainless.batch.outcomes import Finished, Watch
 from grainless.batch.plans import Job
-from grainless.batch.work import Work, in_words
-from grainless.errors import PictureError
+from grainless.batch.work import DiskFullError, Work, in_words
 
 BYTES_IN_HAND = 256 * 2**20
 """No further picture is decoded while those that are not yet written hold as much as this."""
 FILES_IN_HAND = 8
 _DISK_RESERVE = 16 * 2**20
 """Bytes that are left free for the journal and for whatever else is at work."""
-
-
-class DiskFullError(PictureError):
-    """Raised when there is no room for the next result: that is no fault of its file."""
 
 
 @dataclass(frozen=True)
@@ -165,8 +160,6 @@ class _Run:
         tick(0.0)
         try:
             value = self._work.compute(loaded.value, job, tick)
-        except DiskFullError:
-            raise
         except Exception as error:  # noqa: BLE001  # as above
             self._room.change(files=-1, nbytes=-loaded.nbytes)
             self._settle(Finished(job, error=in_words(error, job)))

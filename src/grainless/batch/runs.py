@@ -12,9 +12,9 @@ from typing import Literal, Protocol
 from grainless.atomic import remove_unfinished
 from grainless.batch.journal import Entry, Journal, Mark, Settings, journal_file, open_journal, read_journal
 from grainless.batch.outcomes import BatchReport, Finished, Outcome, Step, Watch, Watcher
-from grainless.batch.pipeline import DiskFullError, Pipeline, free_bytes
+from grainless.batch.pipeline import Pipeline, free_bytes
 from grainless.batch.plans import Failure, Job, Plan
-from grainless.batch.work import Work, reason
+from grainless.batch.work import DiskFullError, Work, reason
 from grainless.errors import OutputExistsError
 
 Choice = Literal["new", "changed", "again", "done", "failed", "exists"]
@@ -249,7 +249,8 @@ class _Ledger:
         else:
             self.report.failed.append(Failure(str(job.source), words))
         # Last: the report has to tell of a file also where the journal cannot be written any more.
-        if self.journal is not None:
+        # What only a limit of this run has refused stays expected, so that another limit tries it again.
+        if self.journal is not None and getattr(error, "lasting", True):
             self.journal.settle(job, reason=words)
 
     def tell(self, finished: Finished) -> None:

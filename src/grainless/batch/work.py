@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -33,8 +35,27 @@ class Work(Protocol):
         """Write `job.target` whole or not at all, with its folder; return what the user should know."""
 
 
+class DiskFullError(PictureError):
+    """Raised when there is no room for the next result: that is no fault of its file."""
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Tell whether a full disk is behind an error; libvips hands on only the system's words."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__
+    full = {errno.ENOSPC, errno.EDQUOT}
+    return error is not None and (error.errno in full or os.strerror(errno.ENOSPC) in str(error))
+
+
 def in_words(error: Exception, job: Job) -> Exception:
-    """Return the system's own refusals as errors that name the file, and all others as they are."""
+    """Return the system's own refusals as errors that name the file, and all others as they are.
+
+    A full disk becomes a DiskFullError, however it was met.
+    """
+    if is_disk_full(error) and not isinstance(error, DiskFullError):
+        return DiskFullError(
+            f"The disk of {job.target.parent} is full", remedy="Make room; the same command then goes on"
+        )
     if isinstance(error, MemoryError):
         return PictureError(f"{job.source} does not fit into memory", remedy="Close other programs")
     if isinstance(error, OSError) and not isinstance(error, GrainlessError):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from grainless.batch import Job
-from grainless.batch.work import in_words
+from grainless.batch.work import in_words, is_disk_full
 from grainless.errors import GrainlessError, PictureTooLargeError
 from grainless.service.refusals import NoSpaceError, TooManyPixelsError
 
@@ -33,7 +32,7 @@ def worded(source: Path, *folders: Path, name: str = "", remedy: str) -> Iterato
             remedy=remedy,
         ) from error
     except (GrainlessError, OSError, MemoryError) as error:
-        if _is_full(error):
+        if is_disk_full(error):
             raise NoSpaceError("The disk of the service is full", remedy="Try again later") from error
         said = in_words(error, Job(source, source, ""))
         told = type(said).__new__(type(said), without_paths(str(said), source.parent, *folders, name=name))
@@ -56,11 +55,3 @@ def without_paths(text: str, *folders: Path, name: str = "") -> str:
 def _begun(text: str) -> str:
     """Return a text as a sentence begins."""
     return text[:1].upper() + text[1:]
-
-
-def _is_full(error: BaseException | None) -> bool:
-    """Tell whether a full disk is behind an error; libvips hands on only the system's words."""
-    while error is not None and not isinstance(error, OSError):
-        error = error.__cause__
-    full = {errno.ENOSPC, errno.EDQUOT}
-    return error is not None and (error.errno in full or os.strerror(errno.ENOSPC) in str(error))
