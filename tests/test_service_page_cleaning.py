@@ -11,7 +11,7 @@ from PIL import Image
 from grainless import Denoiser, corrupt, read_picture, write_picture
 from grainless.errors import GrainlessError, ModelError, PictureError
 from grainless.picture import Metadata, Picture
-from grainless.report.sheet import show_removed
+from grainless.removed import show_removed
 from grainless.service import ServiceSettings
 from grainless.service.page.cleaning import Cleaned, Order, clean_file, part_of
 from grainless.service.page.example import draw_lake
