@@ -19,7 +19,6 @@ from grainless.batch.removal import (
     Removal,
     part_of,
     planes_of,
-    show_removed,
 )
 from grainless.blend import store_mask
 from grainless.denoiser import Denoiser
@@ -186,20 +185,6 @@ def test_masks_have_whole_paths_for_other_machines(tmp_path, blur, monkeypatch):
 
 
 # What is shown
-
-
-@pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
-def test_what_was_removed_is_shown_on_gray(kind):
-    factor = {"uint8": 1, "uint16": 257, "float32": 1 / 255}[kind]
-    before = (np.array([[[100, 100, 100], [110, 90, 100], [255, 0, 7]]]) * factor).astype(kind)
-    after = (np.array([[[100, 100, 100], [100, 100, 99], [0, 255, 7]]]) * factor).astype(kind)
-    wanted = [[[128, 128, 128], [168, 88, 132], [255, 0, 128]]]
-    np.testing.assert_array_equal(show_removed(before, after), wanted)
-
-
-def test_linear_light_is_shown_as_it_looks():
-    before, after = np.full((2, 2, 1), 0.02, np.float32), np.full((2, 2, 1), 0.01, np.float32)
-    assert show_removed(before, after, linear=True)[0, 0, 0] > show_removed(before, after)[0, 0, 0] + 40
 
 
 def test_what_was_removed_is_written_beside_the_result(tmp_path, blur):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grainless.diagnosis.sampling import luma_of, places, sample, to_levels
+from grainless.diagnosis.sampling import block_rows, luma_of, places, sample, to_levels
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
@@ -74,3 +74,18 @@ def test_other_windows_are_read_at_even_distances_on_the_grid() -> None:
 )
 def test_levels_are_those_of_255(pixels: np.ndarray, levels: list[float]) -> None:
     np.testing.assert_allclose(to_levels(pixels), levels, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "side"), [((16, 24), 8), ((17, 30), 8), ((70, 33), 32), ((7, 20), 8), ((3, 5), 1)]
+)
+def test_blocks_are_rows(shape: tuple[int, int], side: int, rng: np.random.Generator) -> None:
+    plane = rng.integers(0, 256, shape)
+    rows = block_rows(plane, side)
+    wanted = [
+        plane[top : top + side, left : left + side].ravel()
+        for top in range(0, shape[0] - side + 1, side)
+        for left in range(0, shape[1] - side + 1, side)
+    ]
+    assert rows.shape == (len(wanted), side * side)
+    np.testing.assert_array_equal(rows, np.reshape(wanted, rows.shape))

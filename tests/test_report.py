@@ -11,8 +11,9 @@ from grainless.datasets import Skipped
 from grainless.errors import InputError
 from grainless.evaluation import Data, Evaluation, MethodInfo, PictureScores, Row, Run
 from grainless.metrics import FILE_8BIT, GOLBAR, Scores
+from grainless.removed import GRAY
 from grainless.report import SheetRow, contact_sheet, markdown_table
-from grainless.report.sheet import GAP, GRAY, LABEL_HEIGHT
+from grainless.report.sheet import GAP, LABEL_HEIGHT
 
 
 def row(method, noise, psnr, ssim, **fields):

@@ -15,7 +15,7 @@ from grainless.batch import large
 from grainless.diagnosis import diagnose
 from grainless.errors import GrainlessError, ModelError, PictureError
 from grainless.picture import Metadata, Picture
-from grainless.report.sheet import show_removed
+from grainless.removed import show_removed
 from grainless.service import ServiceSettings
 from grainless.service.page import words
 from grainless.service.page.cleaning import Cleaned, Order, clean_file, part_of, slider_strength

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grainless.tone import decode_srgb, encode_srgb
+from grainless.tone import as_shown, decode_srgb, encode_srgb
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,15 @@ def test_round_trip(value):
 
 def test_rises_across_the_seam():
     assert (np.diff(encode_srgb(np.linspace(0, 0.01, 1000, dtype=np.float32))) > 0).all()
+
+
+def test_only_linear_floats_are_changed_for_showing():
+    light = np.array([[-0.5, 0.0, 0.2, 1.0, 1.5, np.nan]])
+    for values in (light, light.astype(np.float16)):
+        shown = as_shown(values, linear=True)
+        assert shown.dtype == np.float32
+        clipped = np.clip(values, 0, 1).astype(np.float32)
+        np.testing.assert_array_equal(shown, encode_srgb(clipped))
+        assert as_shown(values, linear=False) is values
+    whole = np.arange(4, dtype=np.uint16)
+    assert as_shown(whole, linear=True) is whole

@@ -17,7 +17,7 @@ from grainless.errors import InputError
 from grainless.fill import HiddenFill
 from grainless.planes import NewPlane, Plane, cut, new_array, strips
 from grainless.tiling import Box
-from grainless.tone import encode_srgb
+from grainless.tone import as_shown
 
 NARROW_RANGE = 0.25
 """A picture whose values span less than this, in [0, 1], has no black and white points of its own.
@@ -125,8 +125,10 @@ def to_unit(values: NDArray[Any], seeing: Seeing) -> NDArray[np.float32]:
         return whole
     if seeing.unclipped:
         return values.astype(np.float32)
+    if seeing.linear:
+        return as_shown(values, linear=True)
     unit: NDArray[np.float32] = np.clip(values, 0, 1).astype(np.float32)
-    return encode_srgb(unit) if seeing.linear else unit
+    return unit
 
 
 def check_array(pixels: NDArray[Any], *, unclipped: bool) -> None:

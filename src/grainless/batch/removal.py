@@ -15,7 +15,6 @@ from grainless.batch.journal import Mark, Settings
 from grainless.batch.plans import Job
 from grainless.blend import Blend, mask_plane, read_mask, store_mask
 from grainless.denoiser import crop_box
-from grainless.diagnosis.sampling import to_levels
 from grainless.errors import InputError
 from grainless.guard import compare_planes
 from grainless.picture import (
@@ -29,13 +28,13 @@ from grainless.picture import (
     write_stored,
 )
 from grainless.planes import ArrayPlane, Part, Plane, strips
+from grainless.removed import show_removed
 from grainless.tiling import Box
-from grainless.tone import encode_srgb
 
 Crop = tuple[int, int, int, int] | None
 """Left, top, width and height in pixels."""
-GRAY, AMPLIFICATION = 128, 4
-"""What nothing removed looks like, and how many times stronger the rest is shown."""
+GAIN = 4
+"""How many times stronger than it is what was removed is shown."""
 SHOWN = ".removed.png"
 """What is put behind the name of a result for the picture of what was removed."""
 
@@ -139,7 +138,7 @@ class Shown:
         """Write the picture of what was removed; say where it is."""
         path = place_of_removed(job)
         write_any(self.removed, path)
-        return f"what was removed, {AMPLIFICATION} times as strong: {path}"
+        return f"what was removed, {GAIN} times as strong: {path}"
 
 
 def write_any(picture: AnyPicture, path: Path, *, quality: int = 95) -> tuple[str, ...]:
@@ -166,22 +165,12 @@ def removed_picture(
     height, width, channels = old.shape
     if isinstance(before, Picture):
         whole = Box(0, 0, height, width)
-        shown = show_removed(old.read(whole), new.read(whole), linear=linear)
+        shown = show_removed(old.read(whole), new.read(whole), gain=GAIN, linear=linear)
         return Picture(shown, None, Metadata(), "png")
     plane = before.new((height, width, channels), np.dtype(np.uint8))
     for strip in strips(old, itemsize=_SINGLE):
-        plane.write(strip, show_removed(old.read(strip), new.read(strip), linear=linear))
+        plane.write(strip, show_removed(old.read(strip), new.read(strip), gain=GAIN, linear=linear))
     return StoredPicture(plane, None, Metadata(), "png", associated_alpha=False, notes=(), new=before.new)
-
-
-def show_removed(before: NDArray[Any], after: NDArray[Any], *, linear: bool = False) -> NDArray[np.uint8]:
-    """Return what was removed, on gray: 128 + 4 * (before - after) in levels of 255, clipped, as uint8.
-
-    Both `(h, w, C)`, in a picture's dtype: lighter where the picture was lighter before.
-    """
-    old, new = (to_levels(_as_shown(values, linear=linear)) for values in (before, after))
-    shown: NDArray[np.uint8] = np.clip(np.rint(GRAY + AMPLIFICATION * (old - new)), 0, 255).astype(np.uint8)
-    return shown
 
 
 def planes_of(picture: AnyPicture, crop: Crop = None) -> tuple[Plane, Plane | None]:
@@ -208,12 +197,6 @@ def part_of(picture: AnyPicture, crop: Crop) -> AnyPicture:
 
 def _cropped_plane(plane: Plane, crop: Crop) -> Plane:
     return plane if crop is None else Part(plane, crop_box(crop, plane.shape))
-
-
-def _as_shown(values: NDArray[Any], *, linear: bool) -> NDArray[Any]:
-    if linear and values.dtype.kind == "f":
-        return encode_srgb(np.clip(values, 0, 1).astype(np.float32))
-    return values
 
 
 @lru_cache(maxsize=1)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grainless.diagnosis.clipping import MAD, tail, untruncated
-from grainless.diagnosis.sampling import Sample
+from grainless.diagnosis.sampling import Sample, block_rows
 
 _DARK, _BRIGHT = 170.0, 85.0
 """Darker blocks tell how many values are white, brighter ones how many are black."""
@@ -72,7 +71,7 @@ def _quiet_level(steps: NDArray[np.floating], usable: NDArray[np.bool_], *, side
     """Return the level of noise in the tenth of the blocks with the smallest differences."""
     levels = []
     for plane, mask in zip(steps, usable, strict=True):
-        sizes, masks = _blocks(np.abs(plane), side), _blocks(mask, side)
+        sizes, masks = block_rows(np.abs(plane), side), block_rows(mask, side)
         counts = masks.sum(axis=1)
         enough = counts >= 12
         if enough.any():
@@ -91,9 +90,9 @@ def _measure(seen: Sample, hit: NDArray[np.bool_], inner: tuple[float, float] = 
     limit = max(1.0, 2 * other_sigma(seen, hit))
     salt, pepper = [], []
     for channel in range(hit.shape[2]):
-        levels = _blocks(seen.levels[..., channel], side)
-        hits = _blocks(hit[..., channel], side)
-        shown = _blocks(seen.visible, side).all(axis=1)
+        levels = block_rows(seen.levels[..., channel], side)
+        hits = block_rows(hit[..., channel], side)
+        shown = block_rows(seen.visible, side).all(axis=1)
         left = ~hits
         counts = left.sum(axis=1)
         told = shown & (counts >= min(_FEWEST_LEFT, side))
@@ -132,10 +131,3 @@ def _excess(
     # Of the values that no impulse hit, noise may have clipped some.
     excess: NDArray[np.float64] = np.where(usable, (share - by_noise) / np.maximum(1 - by_noise, 0.1), np.nan)
     return excess
-
-
-def _blocks(plane: NDArray[Any], side: int) -> NDArray[Any]:
-    """Return the whole blocks of a plane, one a row."""
-    rows, columns = (length // side for length in plane.shape)
-    parts = plane[: rows * side, : columns * side].reshape(rows, side, columns, side)
-    return parts.transpose(0, 2, 1, 3).reshape(rows * columns, side * side)

@@ -67,6 +67,13 @@ def luma_of(levels: Levels) -> Levels:
     return weighted
 
 
+def block_rows(plane: NDArray[Any], side: int) -> NDArray[Any]:
+    """Return the whole blocks of `side` by `side` values of a plane `(h, w)`, one a row."""
+    rows, columns = (length // side for length in plane.shape)
+    parts = plane[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    return parts.transpose(0, 2, 1, 3).reshape(rows * columns, side * side)
+
+
 def places(length: int, *, window: int = WINDOW, windows: int = WINDOWS) -> NDArray[np.intp] | None:
     """Return the places along a side that are read, None for all.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainless.diagnosis.clipping import MAD, kept_share
-from grainless.diagnosis.sampling import Levels, Sample
+from grainless.diagnosis.sampling import Levels, Sample, block_rows
 
 SIDE = 8
 """Side of the blocks, in pixels: that of JPEG's."""
@@ -81,10 +81,9 @@ class Spectrum:
 
 def cut_blocks(seen: Sample) -> Blocks | None:
     """Transform the blocks of a sample; None where no whole block can be seen or all are of one value."""
-    height, width = (side // SIDE * SIDE for side in seen.levels.shape[:2])
-    if min(height, width) == 0:
+    if min(seen.levels.shape[:2]) < SIDE:
         return None
-    shown = _rows(seen.visible[:height, :width]).all(axis=1)
+    shown = block_rows(seen.visible, SIDE).all(axis=1)
     cosines, means, channels, places = [], [], [], []
     for channel, plane in enumerate(np.moveaxis(seen.levels, 2, 0)):
         rows = transform(plane)
@@ -167,10 +166,3 @@ def _steps(blocks: Blocks, usable: NDArray[np.intp], structure: Values, kept: Va
         sizes = np.abs(blocks.cosines[flat][:, HIGH]) / kept[flat, None]
         steps.append((float(np.mean(blocks.means[flat])), float(np.median(sizes)) / MAD))
     return np.array(steps)
-
-
-def _rows(plane: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    height, width = plane.shape
-    parts = plane.reshape(height // SIDE, SIDE, width // SIDE, SIDE)
-    rows: NDArray[np.bool_] = parts.transpose(0, 2, 1, 3).reshape(-1, SIDE * SIDE)
-    return rows

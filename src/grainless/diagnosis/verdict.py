@@ -13,7 +13,7 @@ from grainless.diagnosis.compression import jpeg_quality
 from grainless.diagnosis.decision import DRAWN, chances
 from grainless.diagnosis.evidence import Evidence, gather
 from grainless.errors import InputError
-from grainless.tone import encode_srgb
+from grainless.tone import as_shown
 
 if TYPE_CHECKING:
     from grainless.picture import Picture
@@ -94,9 +94,7 @@ def diagnose_picture(
     `linear` says that float values are proportional to light. Raises nothing of its own.
     """
     quality = jpeg_quality(file) if picture.format == "jpeg" and file is not None else None
-    pixels = picture.pixels
-    if linear and pixels.dtype.kind == "f":
-        pixels = encode_srgb(np.clip(pixels, 0, 1))
+    pixels = as_shown(picture.pixels, linear=linear)
     return diagnose(pixels, alpha=picture.alpha, quality=quality)
 
 

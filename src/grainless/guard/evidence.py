@@ -20,7 +20,7 @@ from grainless.diagnosis.clipping import MAD
 from grainless.diagnosis.compression import find_trace, quantisation
 from grainless.diagnosis.decision import FEWEST
 from grainless.diagnosis.impulses import find_impulses
-from grainless.diagnosis.sampling import Levels, Sample
+from grainless.diagnosis.sampling import Levels, Sample, block_rows
 from grainless.diagnosis.spectrum import SIDE, transform
 
 FEWEST_BLOCKS = 48
@@ -157,19 +157,12 @@ def _cut(noisy: Levels, left: Levels, visible: NDArray[np.bool_]) -> tuple[list[
     channels = noisy.shape[2]
     basis = _OPPONENT.astype(np.float32) if channels == 3 else np.ones((1, 1), np.float32)
     pairs = [[transform(part @ row) for part in (noisy, left)] for row in basis]
-    shown = _rows(visible).all(axis=1)
+    shown = block_rows(visible, SIDE).all(axis=1)
     if shown.size:
         shown &= np.abs(pairs[0][0][:, 1:]).max(axis=1) > 1e-3
     ends = ((noisy < 0.5) | (noisy > 254.5)).any(axis=2)
-    clipped = _rows(np.asarray(ends))[shown].mean(axis=1)
+    clipped = block_rows(np.asarray(ends), SIDE)[shown].mean(axis=1)
     return [_Blocks(*(part[shown].astype(np.float64) for part in pair)) for pair in pairs], clipped
-
-
-def _rows(plane: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    height, width = (side // SIDE * SIDE for side in plane.shape)
-    parts = plane[:height, :width].reshape(height // SIDE, SIDE, width // SIDE, SIDE)
-    rows: NDArray[np.bool_] = parts.transpose(0, 2, 1, 3).reshape(-1, SIDE * SIDE)
-    return rows
 
 
 def _place(planes: list[_Blocks], clipped: Values) -> _Places:

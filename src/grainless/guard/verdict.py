@@ -18,7 +18,7 @@ from grainless.guard.evidence import Evidence, gather
 from grainless.guard.tally import PART_SIDE, Tally
 from grainless.planes import ArrayPlane, Plane, strips
 from grainless.tiling import Box
-from grainless.tone import encode_srgb
+from grainless.tone import as_shown
 
 WINDOW, WINDOWS = 128, 3
 """Side of the windows that are kept, and how many along a side: 384 x 384 pixels of a larger picture."""
@@ -105,8 +105,7 @@ class Guard:
                 got=f"{before.dtype} {before.shape} and {after.dtype} {after.shape}",
                 expected=f"one dtype and one shape, {shape} and the channels",
             )
-        if self._linear and before.dtype.kind == "f":
-            before, after = (_encoded(values) for values in (before, after))
+        before, after = (as_shown(values, linear=self._linear) for values in (before, after))
         self._tally.add(before, after, visible)
         if self._windows is None:
             kept = (*self._visible.shape, before.shape[2])
@@ -247,8 +246,3 @@ def _read(length: int) -> NDArray[np.intp]:
 def _within(read: NDArray[np.intp], start: int, stop: int) -> slice:
     """Return which of the places, in order, lie in a part."""
     return slice(*np.searchsorted(read, (start, stop)).tolist())
-
-
-def _encoded(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Return linear light as it is shown; what is no number stays so."""
-    return encode_srgb(np.clip(values, 0, 1).astype(np.float32))

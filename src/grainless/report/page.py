@@ -17,8 +17,8 @@ from grainless.atomic import replace_file
 from grainless.errors import InputError, MissingExtraError
 from grainless.evaluation import Evaluation, Example, Row
 from grainless.metrics import to_8bit
+from grainless.removed import show_removed
 from grainless.report.curves import draw_curves, draw_speed
-from grainless.report.sheet import show_removed
 from grainless.report.tables import markdown_table
 
 PAGE, TABLE = "report.html", "report.md"

@@ -9,15 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainless.errors import InputError
+from grainless.removed import show_removed
 
 Pixels = NDArray[np.uint8]
 
 LABEL_HEIGHT = 20
 GAP = 6
 """Pixels of white between the pictures of a contact sheet."""
-
-GRAY = 128
-"""What nothing removed looks like."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +72,6 @@ def _parts(row: SheetRow, gain: float) -> tuple[Pixels, Pixels, Pixels]:
             expected="one shape",
         )
     return _rgb(row.before), _rgb(row.after), _rgb(show_removed(row.before, row.after, gain=gain))
-
-
-def show_removed(before: Pixels, after: Pixels, *, gain: float) -> Pixels:
-    """Return what was taken out of uint8 pixels, `gain` times as strong on gray."""
-    difference = before.astype(np.float32) - after.astype(np.float32)
-    shown: Pixels = np.rint(np.clip(GRAY + gain * difference, 0, 255)).astype(np.uint8)
-    return shown
 
 
 def _rgb(pixels: Pixels) -> Pixels:

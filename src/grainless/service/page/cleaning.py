@@ -24,7 +24,7 @@ from grainless.errors import InputError, ModelError, PictureError
 from grainless.picture import Picture, read_picture
 from grainless.picture.formats import FORMATS
 from grainless.picture.inspection import HEAD_BYTES, format_of
-from grainless.report.sheet import show_removed
+from grainless.removed import show_removed
 from grainless.service.cleaning import offered_models
 from grainless.service.page import names, views
 from grainless.service.refusals import TimeLimitError, TooManyBytesError
