@@ -6,6 +6,7 @@ without it these tests are skipped.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
 import numpy as np
 import pytest
 from PIL import Image
@@ -326,7 +328,7 @@ def test_settings_clean_again(visit: Visit, tmp_path: Path) -> None:
     strength.focus()
     strength.fill("0")
     strength.dispatch_event("pointerup")
-    visit.page.wait_for_function("document.querySelector('#verdict').innerText.includes('Strength 0%')")
+    visit.page.wait_for_function("document.querySelector('#verdict').innerText.includes('strength 0 %')")
     result = visit.download("download", tmp_path / "out")
     assert np.array_equal(read_picture(result).pixels, read_picture(source).pixels)
 
@@ -392,6 +394,98 @@ def test_who_closes_the_page_leaves_no_work_there(visit: Visit, tmp_path: Path) 
     other.goto(visit.address)
     other.click("#example-specks")
     other.wait_for_selector("#download", timeout=40_000)
+
+
+@contextlib.contextmanager
+def own_server(chromium: str, folder: Path, *options: str) -> Iterator[tuple[Server, Any]]:
+    """A server of its own for a test, and a browser."""
+    sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
+    folder.mkdir()
+    with (
+        serving("--page", "--threads", "1", *options, TMPDIR=str(folder)) as running,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield running, browser
+        browser.close()
+
+
+def begin_folder(visit: Visit, paths: list[Path]) -> None:
+    visit.tab("Folder")
+    visit.drop(*paths, on="drop-many")
+    visit.page.wait_for_selector("#drop-many .file-preview")
+    visit.page.click("#clean-all")
+
+
+@pytest.mark.slow
+def test_a_full_line_refuses_work_and_nothing_else(chromium: str, tmp_path: Path) -> None:
+    with own_server(chromium, tmp_path / "server", "--queue", "0") as (running, browser):
+        first, second, third = (Visit(browser.new_page(), running.address) for _ in range(3))
+        third.drop(deep_picture(tmp_path / "b.png"))
+        third.page.wait_for_selector("#download")
+        begin_folder(first, large_pictures(tmp_path, 12))
+        first.page.wait_for_selector("text=/2 of 12: large1.png/")
+        second.drop(deep_picture(tmp_path / "a.png"))
+        second.page.wait_for_selector("#verdict .progress-text")
+        # The line is full now. A further order is refused, and its button comes back.
+        begin_folder(third, [tmp_path / "b.png"])
+        third.page.wait_for_selector(".toast-body")
+        third.page.wait_for_selector("#stop-all", state="hidden")
+        assert third.page.is_visible("#clean-all")
+        # What only shows something is not.
+        third.tab("Clean a picture")
+        third.tab("100 %")
+        address = third.page.wait_for_selector("#part img").get_attribute("src")
+        third.page.click("#map img", position={"x": 5, "y": 5})
+        third.page.wait_for_function("old => document.querySelector('#part img').src !== old", arg=address)
+        first.page.click("#stop-all")
+        first.page.wait_for_selector("#download-many")
+        assert "left when it stopped" in first.page.inner_text("#folder-said")
+        second.page.wait_for_selector("#download")
+        assert first.complaints == second.complaints == []
+
+
+@pytest.mark.slow
+def test_the_page_takes_places_of_the_service(chromium: str, tmp_path: Path) -> None:
+    with own_server(chromium, tmp_path / "server", "--queue", "0", "--workers", "1") as (running, browser):
+        visit = Visit(browser.new_page(), running.address)
+        begin_folder(visit, large_pictures(tmp_path, 12))
+        visit.page.wait_for_selector("text=/2 of 12: large1.png/")
+        numbers = httpx2.get(f"{running.address}/metrics").text
+        assert "grainless_places_taken 1.0" in numbers
+        assert "grainless_workers_busy 1.0" in numbers
+        refused = httpx2.post(f"{running.address}/v1/inspect", content=b"x")
+        assert refused.status_code == 503
+        visit.page.click("#stop-all")
+        visit.page.wait_for_selector("#download-many")
+        numbers = httpx2.get(f"{running.address}/metrics").text
+        assert "grainless_places_taken 0.0" in numbers
+        assert "grainless_pictures_total" in numbers
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tab", ["clean", "folder"])
+def test_a_service_that_stops_tells_the_page_and_waits_until_it_has_let_go(
+    chromium: str, tmp_path: Path, tab: str
+) -> None:
+    folder = tmp_path / "server"
+    with own_server(chromium, folder) as (running, browser):
+        visit = Visit(browser.new_page(), running.address)
+        if tab == "folder":
+            begin_folder(visit, large_pictures(tmp_path, 12))
+            visit.page.wait_for_selector("text=/1 of 12: large0.png/")
+        else:
+            pixels = np.random.default_rng(5).integers(0, 256, (4000, 4000, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "large.png", compress_level=1)
+            visit.drop(tmp_path / "large.png")
+            visit.page.wait_for_selector("text=/Cleaning/")
+        running.process.terminate()
+        said = "#folder-said .problem" if tab == "folder" else "#verdict .problem"
+        visit.page.wait_for_selector(said)
+        assert "The service is about to stop" in visit.page.inner_text(said)
+        running.wait(60)
+        assert list(folder.iterdir()) == []
+    assert not any("the page failed" in line for line in running.log), running.log
 
 
 @pytest.mark.slow

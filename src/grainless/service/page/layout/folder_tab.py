@@ -78,6 +78,8 @@ def lay_out_folder(desk: Desk, page: gr.Blocks) -> None:
     begun = start.click(begin, None, [start, stop], **LIGHT)
     done = begun.then(clean, [drop, model], [said, download], show_progress_on=said, **HEAVY)
     done.then(end, None, [start, stop], **LIGHT)
+    # `then` does not follow on what a full line has refused.
+    done.failure(end, None, [start, stop], **LIGHT)
     page.unload(leave)
     stop.click(halt, None, stop, **LIGHT)
 
