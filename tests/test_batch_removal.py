@@ -164,6 +164,8 @@ def test_a_bad_mask_stops_all_files(tmp_path, blur):
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(PictureError, match=r"text\.png"):
         Removal(mask=tmp_path / "text.png").settings()
+    with pytest.raises(PictureError, match=r"text\.png"):
+        Removal(mask=tmp_path / "text.png").settings(limited=True)
 
 
 def test_a_mask_that_has_changed_is_read_again(tmp_path):

@@ -132,17 +132,32 @@ def test_inspect_says_where_there_is_no_room(noisy: Path, monkeypatch: pytest.Mo
 
 def test_a_file_that_cannot_be_read_does_not_stop_the_others(noisy: Path, tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
-    result = run("inspect", tmp_path / "text.png", noisy, tmp_path, "--json")
+    result = run("inspect", tmp_path / "text.png", noisy, "--json")
     assert result.exit_code == 1
     assert len(json.loads(result.stdout)["pictures"]) == 1
-    assert result.stderr.count("failed: ") == 2
+    assert result.stderr.count("failed: ") == 1
     assert "text.png" in result.stderr
-    assert "is a folder" in result.stderr
 
     alone = run("inspect", tmp_path / "gone.png")
     assert alone.exit_code == 2
     assert "gone.png does not exist" in alone.stderr
     assert "Traceback" not in alone.stderr
+
+
+def test_folders_are_looked_through(noisy: Path, tmp_path: Path) -> None:
+    roll = tmp_path / "roll" / "sub"
+    roll.mkdir(parents=True)
+    for path in (roll / "b.png", roll.parent / "a.png", roll.parent / ".hidden.png"):
+        path.write_bytes(noisy.read_bytes())
+    (roll / "notes.txt").write_text("mine")
+    result = run("inspect", tmp_path / "roll", noisy, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert [entry["path"] for entry in json.loads(result.stdout)["pictures"]] == [
+        str(roll.parent / "a.png"), str(roll / "b.png"), str(noisy)
+    ]  # fmt: skip
+    (tmp_path / "empty").mkdir()
+    empty = run("inspect", tmp_path / "empty")
+    assert (empty.exit_code, "no pictures in" in empty.stderr) == (2, True)
 
 
 def test_auto_is_the_default_and_cleans_what_is_noisy(noisy: Path, tmp_path: Path) -> None:

@@ -77,6 +77,30 @@ def plan(
     return planned
 
 
+def pictures_in(inputs: Sequence[Path]) -> tuple[list[Path], list[Failure]]:
+    """Return files as they are and the pictures in folders, as `plan` finds them; and what cannot be listed.
+
+    Raises InputError for folders without a picture.
+    """
+    pictures: list[Path] = []
+    failures: list[Failure] = []
+    for path in inputs:
+        found = _below(path, None, recursive=True) if path.is_dir() else _Found([path])
+        if not found.pictures and not found.unreadable:
+            raise _nothing_in([path], found.ignored)
+        pictures += found.pictures
+        failures += found.unreadable
+    return pictures, failures
+
+
+def _nothing_in(inputs: Sequence[Path], others: int) -> InputError:
+    return InputError(
+        f"no pictures in {', '.join(map(str, inputs))}",
+        got=f"{others} other file{'s' * (others != 1)}",
+        expected="files ending in " + ", ".join(EXTENSIONS),
+    )
+
+
 def _placed(inputs: Sequence[Path], out: Path, *, recursive: bool) -> Plan:
     """Do what `plan` does for results of one file each, without a look at what they would replace."""
     if not inputs:
@@ -100,11 +124,7 @@ def _placed(inputs: Sequence[Path], out: Path, *, recursive: bool) -> Plan:
         _refuse_shared_outputs(new, path, origin)
         jobs += new
     if not jobs and not failures:
-        raise InputError(
-            f"no pictures in {', '.join(map(str, inputs))}",
-            got=f"{ignored} other file{'s' * (ignored != 1)}",
-            expected="files ending in " + ", ".join(EXTENSIONS),
-        )
+        raise _nothing_in(inputs, ignored)
     return Plan(tuple(jobs), out, single=single, ignored=ignored, unreadable=tuple(failures))
 
 
@@ -154,14 +174,15 @@ class _Found:
     ignored: int = 0
 
 
-def _below(root: Path, out: Path, *, recursive: bool) -> _Found:
+def _below(root: Path, out: Path | None, *, recursive: bool) -> _Found:
     """Search a folder for pictures, in a stable order."""
     found = _Found()
 
     def refused(error: OSError) -> None:
         found.unreadable.append(Failure(str(error.filename), error.strerror or str(error)))
 
-    for folder, names in _folders(root, os.path.realpath(out), recursive, refused):
+    skipped = None if out is None else os.path.realpath(out)
+    for folder, names in _folders(root, skipped, recursive, refused):
         for name in sorted(names):
             if is_picture_name(Path(name)) and not name.startswith("."):
                 found.pictures.append(folder / name)
@@ -171,7 +192,7 @@ def _below(root: Path, out: Path, *, recursive: bool) -> _Found:
 
 
 def _folders(
-    root: Path, out: str, recursive: bool, refused: Callable[[OSError], None]
+    root: Path, out: str | None, recursive: bool, refused: Callable[[OSError], None]
 ) -> Iterator[tuple[Path, list[str]]]:
     """Walk through a folder, without hidden folders and without the results of an earlier run inside it."""
     for folder, subfolders, names in os.walk(root, onerror=refused):

@@ -203,7 +203,9 @@ def _cropped_plane(plane: Plane, crop: Crop) -> Plane:
 def _checked_mask(path: Path, mark: Mark, *, limited: bool) -> str:
     """Return the checksum of a mask's file, which is looked at once for all files while it stays the same."""
     _check_there(path, mark)
-    if not limited and look_at(path).nbytes <= _MASK_BYTES:
+    # Under a limit too: a pipe or a device would be read for ever.
+    facts = look_at(path)
+    if not limited and facts.nbytes <= _MASK_BYTES:
         _read(path, mark)
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -19,7 +19,10 @@ INSPECT_VERSION = 1
 
 
 def inspect(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pictures.", show_default=False)],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Pictures, and folders of them.", show_default=False),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print all that was measured as JSON.")] = False,
     linear: Annotated[
         bool, typer.Option("--linear", help="Float pictures hold linear light, not sRGB values.")
@@ -37,18 +40,20 @@ def inspect(
     is reported with the reason, and the exit code is 1, or 2 if there is no other.
     """
     from grainless.batch.large import diagnose_file
+    from grainless.batch.plans import pictures_in
 
+    files, unlisted = pictures_in(inputs)
     found: list[tuple[Path, Diagnosis]] = []
-    problems: list[GrainlessError] = []
+    problems = [f"{failure.name}: {failure.reason}" for failure in unlisted]
     with bar(stderr()) as show:
         for number, path in enumerate(files):
             show(path.name, number, len(files))
             try:
                 found.append((path, diagnose_file(path, linear=linear, max_megapixels=max_megapixels)))
             except GrainlessError as error:
-                if len(files) == 1:
+                if len(files) == 1 and not problems:
                     raise
-                problems.append(error)
+                problems.append(str(error))
     if as_json:
         entries: list[dict[str, Any]] = [{"path": str(path), **told.as_json()} for path, told in found]
         typer.echo(json.dumps({"version": INSPECT_VERSION, "pictures": entries}, indent=1))
