@@ -89,7 +89,7 @@ def test_the_command_line_works_on_a_cluster_and_goes_on_without(tmp_path: Path,
     arguments = ["denoise", str(source), "-o", str(out), "--model", str(blur_model(tmp_path / "blur.onnx"))]
     result = CliRunner().invoke(app, [*arguments, "--dask", cluster.scheduler_address])
     assert result.exit_code == 1
-    assert "cleaned 4 of 5 files" in result.stderr
+    assert "wrote 4 of 5 files" in result.stderr
     assert "failed: " in result.stderr
     assert "broken.png" in result.stderr
     assert "4 were done already" in CliRunner().invoke(app, arguments).stderr

@@ -119,7 +119,7 @@ def test_denoise_says_what_the_output_format_loses(tmp_path: Path, model: Path) 
     result = run("denoise", source, "-o", tmp_path / "deep.jpg", "--model", model)
     assert result.exit_code == 0
     assert "deep.png: depth: 16 bits are rounded to 8" in result.stderr
-    assert f"cleaned deep.png: {tmp_path / 'deep.jpg'}" in result.stderr
+    assert f"wrote deep.png: {tmp_path / 'deep.jpg'}" in result.stderr
     assert result.stdout == ""
 
 
@@ -161,7 +161,7 @@ def test_a_folder_with_broken_files_is_done_but_for_these(tmp_path: Path, model:
     assert len(failures) == 3
     for name in ("cut.png", "empty.jpg", "text.png"):
         assert sum(name in line for line in failures) == 1
-    assert lines[-1].startswith(f"cleaned 20 of 23 files into {out} in ")
+    assert lines[-1].startswith(f"wrote 20 of 23 files into {out} in ")
     assert lines[-1].endswith(
         " megapixels per second; 3 failed; 1 left out, hidden or no pictures by their names"
     )
@@ -169,9 +169,7 @@ def test_a_folder_with_broken_files_is_done_but_for_these(tmp_path: Path, model:
 
     again = run("denoise", source, "-o", out, "--model", model)
     assert again.exit_code == 1
-    assert (
-        f"cleaned 0 of 23 files into {out}; 20 were done already; 3 failed earlier (--retry-" in again.stderr
-    )
+    assert f"wrote 0 of 23 files into {out}; 20 were done already; 3 failed earlier (--retry-" in again.stderr
     assert again.stderr.count("failed earlier: ") == 3
     assert run("denoise", source, "-o", out, "--model", model, "--retry-failed").exit_code == 1
     picture_file(source / "cut.png", 5)

@@ -133,6 +133,6 @@ def test_a_journal_that_is_full_ends_a_command_with_its_summary_and_exit_code_1(
     assert result.exit_code == 1
     *failures, summary, error = result.stderr.splitlines()
     assert [line.split(":")[0] for line in failures] == ["failed"] * 3
-    assert summary == f"cleaned 0 of 3 files into {tmp_path / 'out'}; 3 failed"
+    assert summary == f"wrote 0 of 3 files into {tmp_path / 'out'}; 3 failed"
     assert error == "grainless: error: The journal cannot be written: database or disk is full."
     assert len(json.loads(result.stdout)["failed"]) == 3

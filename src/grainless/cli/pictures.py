@@ -181,7 +181,7 @@ def denoise(
 
         options = replace(options, executor=on_cluster(planned, work.pinned(), dask))
     show = show_preview if dry_run else run_files
-    show(planned, work, shown=Shown("cleaned", as_json=as_json), options=options)
+    show(planned, work, shown=Shown("wrote", as_json=as_json), options=options)
 
 
 def corrupt(
