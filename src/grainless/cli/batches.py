@@ -176,9 +176,8 @@ def _summary(planned: Plan, report: BatchReport, verb: str) -> str:
         return f"{verb} {planned.jobs[0].name}: {planned.jobs[0].target}"
     parts = [f"{verb} {len(report.done)} of {len(planned.jobs)} files into {planned.out}"]
     if report.done:
-        parts[0] += (
-            f" in {report.seconds:.1f} s, {report.rate:.{1 if report.rate >= 1 else 2}f} megapixels per second"
-        )
+        digits = 1 if report.rate >= 1 else 2
+        parts[0] += f" in {report.seconds:.1f} s, {report.rate:.{digits}f} megapixels per second"
     if report.kept:
         parts.append(f"{len(report.kept)} were done already")
     if report.skipped:
