@@ -35,6 +35,7 @@ from grainless.picture import (
     read_picture,
     store_picture,
     stored,
+    tags,
     write_picture,
     writing,
 )
@@ -76,31 +77,72 @@ def clean(source, target, work):
 METADATA = Metadata(icc=RGB_PROFILE, exif=exif_block(), xmp=XMP, dpi=(300.0, 300.0))
 
 
-@LINUX
-@settings(deadline=None, max_examples=15)
-@given(
-    st.tuples(st.integers(1, 150), st.integers(1, 150), st.sampled_from([1, 2, 3, 4])),
-    st.sampled_from(["uint8", "uint16", "float32"]),
-    st.sampled_from([".tif", ".png", ".jpg"]),
-    st.data(),
-)
-def test_the_same_file_as_from_memory(folder, model, shape, kind, ending, data):
-    height, width, bands = shape
+def turn(path, orientation):
+    """Say in a TIFF that it is to be shown turned."""
+    with path.open("r+b") as stream:
+        layout, directory = next(tags.directories(stream))
+        stream.seek(directory.entries[274].position)
+        stream.write(orientation.to_bytes(2, "little" if layout.order == "<" else "big"))
+
+
+def drawn_source(data, folder, *, longest):
+    """Write a TIFF of some kind; return it, the shape of the upright picture, and whether it is of floats."""
+    height, width = (data.draw(st.integers(1, longest)) for _ in range(2))
+    bands = data.draw(st.sampled_from([1, 2, 3, 4]))
+    kind = data.draw(st.sampled_from(["uint8", "uint16", "float32"]))
     pixels = values(kind, bands, height=height, width=width, seed=height)
+    # Noise all over, or weak noise on gray, which is passed through.
+    pixels = (pixels * data.draw(st.sampled_from([1, 1 / 64]))).astype(kind)
     alpha = None
     if bands in {2, 4}:
         pixels[: height // 2, : width // 3, -1] = 0
         alpha = pixels[..., -1]
-    picture = Picture(pixels[..., : 1 if bands < 3 else 3], alpha, METADATA, "tiff")
     source = folder / "source.tif"
-    write_picture(picture, source)
-    crop = data.draw(st.sampled_from([None, (width // 2, height // 3, width - width // 2, 1)]))
-    removal = Removal(guard=data.draw(st.booleans()), chroma=0.5)
-    work = Denoising(model=model, crop=crop, removal=removal)
+    write_picture(Picture(pixels[..., : 1 if bands < 3 else 3], alpha, METADATA, "tiff"), source)
+    orientation = data.draw(st.integers(1, 8))
+    turn(source, orientation)
+    facts = look_at(source)
+    assert (facts.height, facts.width) == ((width, height) if orientation >= 5 else (height, width))
+    return source, (facts.height, facts.width), kind == "float32"
+
+
+def check_same(data, folder, *, model, longest):
+    """Clean one file from memory and from the disk: the same bytes, and the same is said."""
+    source, (height, width), floating = drawn_source(data, folder, longest=longest)
+    mask = None
+    if data.draw(st.booleans()):
+        # Parts that are black, and no white.
+        weights = values("uint8", 1, height=height, width=width, seed=width) // 2
+        weights[: height // 3] = 0
+        mask = folder / "mask.tif"
+        write_picture(Picture(weights, None, Metadata(), "tiff"), mask)
+    crops = [None, (width // 2, height // 3, width - width // 2, 1), (width // 4, 0, width // 2 + 1, height)]
+    crop = data.draw(st.sampled_from(crops))
+    removal = Removal(guard=data.draw(st.booleans()), chroma=data.draw(st.sampled_from([0.5, 1])), mask=mask)
+    linear = floating and data.draw(st.booleans())
+    ending = data.draw(st.sampled_from([".tif", ".png", ".jpg"]))
+    work = Denoising(model=model, crop=crop, removal=removal, linear=linear)
     want = clean(source, folder / f"a{ending}", work)
     got = clean(source, folder / f"b{ending}", replace(work, max_memory=GB))
     assert got == want
     assert (folder / f"a{ending}").read_bytes() == (folder / f"b{ending}").read_bytes()
+    return want
+
+
+@LINUX
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_the_same_file_as_from_memory(folder, model, data):
+    dark = tiny_models.scale_model(folder / "dark.onnx", 0.1)
+    check_same(data, folder, model=data.draw(st.sampled_from([model, dark])), longest=150)
+
+
+@LINUX
+@settings(deadline=None, max_examples=12)
+@given(st.data())
+def test_the_same_file_as_from_memory_by_auto(folder, data):
+    said = check_same(data, folder, model="auto", longest=40)
+    assert re.search("model universal|passed through unchanged|kept the original", "\n".join(said))
 
 
 @LINUX

@@ -202,8 +202,22 @@ def test_the_thresholds_decide(change, reason):
     assert (reason in said) if reason else (said == "")
 
 
-def test_the_thresholds_in_the_package_are_sane():
-    limits = thresholds()
-    assert -0.5 < limits.gain < 0.5
-    assert 0 < limits.alike < 1
-    assert limits.shift > 0
+BEST = {"shift": (0.0, 0.0, 0.0), "removed": 9.0, "noise": 8.0, "gain": 0.9, "share": 0.97, "alike": 0.05}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, ""),
+        ({"shift": (1.0, -1.0, 1.0)}, ""),
+        ({"shift": (40.0, 0.0, 0.0)}, "the colours shifted"),
+        ({"shift": (-40.0, -40.0, -40.0)}, "the brightness shifted"),
+        ({"alike": 0.95, "gain": -0.5}, "has the structure of the picture"),
+        ({"alike": -0.95, "gain": -0.5}, "has the structure of the picture"),
+        ({"alike": 0.95}, ""),
+        ({"share": 0.05, "gain": -1.0}, "no more than 5% of what was removed can be noise"),
+    ],
+)
+def test_the_thresholds_in_the_package_find_each_fault_and_pass_what_is_best(change, reason):
+    said = judge(Evidence(**(BEST | change)), thresholds())
+    assert (reason in said) if reason else (said == "")
