@@ -15,7 +15,7 @@ from grainless.denoiser import Denoiser
 from grainless.diagnosis import Diagnosis, diagnose_picture, spans
 from grainless.errors import MemoryLimitError, PictureError
 from grainless.inference import Network
-from grainless.memory import free_memory, give_back, megabytes
+from grainless.memory import free_memory, give_back
 from grainless.picture import (
     AnyPicture,
     Picture,
@@ -130,8 +130,8 @@ def read_large(
 
     Two more of its size will be needed, its result and the file of that, and so many bytes `beside`; the fill
     under transparent pixels is gone before the result is full. With a `limit` the tiles are chosen so that it
-    is kept. Raises DiskFullError before anything is decoded, PictureError for a file or a format that would
-    break the limit, and InputError for one that is too small.
+    is kept. Before anything is decoded DiskFullError is raised, and MemoryLimitError where the limit is too
+    small.
     """
     tile = None if limit is None else _fitting_tile(source, target, facts, limit)
     check_disk(target, 3 * facts.nbytes + beside)
@@ -146,35 +146,35 @@ def _fitting_tile(source: Path, target: Path, facts: PictureFacts, limit: Limit)
     row_bytes = facts.width * facts.channels * facts.dtype.itemsize
     encoding = encoding_bytes(row, facts.nbytes, row_bytes)
     budget = _budget(limit.limit, limit.denoiser.network)
-    if facts.whole is not None:
-        _check_whole(
-            f"{source} is {facts.whole}, which can only be decoded as a whole",
-            budget.begin + facts.decoding,
-            limit.limit,
-            "first save it as TIFF, as PNG that is not interlaced or as JPEG that is not progressive",
-        )
-    if row.name in _WHOLE_ENCODERS:
-        _check_whole(
-            f"{target}: {row.title} can only be written as a whole",
-            budget.begin + encoding,
-            limit.limit,
-            "choose a name ending in .png, .tif or .jpg",
-        )
     mask = 0 if limit.mask is None else look_at(limit.mask).decoding
     diagnosis = diagnosis_bytes(facts) if limit.diagnosed else 0
     beside = max(facts.decoding, encoding, mask, diagnosis)
-    return budget.tile(limit.denoiser, beside=beside, side=max(facts.width, facts.height))
+    try:
+        return budget.tile(limit.denoiser, beside=beside, side=max(facts.width, facts.height))
+    except MemoryLimitError as error:
+        if facts.whole is not None and budget.begin + facts.decoding > limit.limit:
+            raise _only_whole(
+                f"{source} is {facts.whole}, which can only be decoded as a whole",
+                "first save it as TIFF, as PNG that is not interlaced or as JPEG that is not progressive",
+                error,
+            ) from error
+        if row.name in _WHOLE_ENCODERS and budget.begin + encoding > limit.limit:
+            raise _only_whole(
+                f"{target}: {row.title} can only be written as a whole",
+                "choose a name ending in .png, .tif or .jpg",
+                error,
+            ) from error
+        raise
 
 
-def _check_whole(problem: str, needed: int, limit: int, way_out: str) -> None:
-    """Refuse what has to be in memory as a whole and cannot."""
-    if needed > limit:
-        raise MemoryLimitError(
-            problem,
-            got=f"a limit of {megabytes(limit)}",
-            expected=f"at least {megabytes(needed)}",
-            remedy=f"Raise --max-memory, or {way_out}",
-        )
+def _only_whole(problem: str, way_out: str, error: MemoryLimitError) -> MemoryLimitError:
+    """Say the same with its reason, and with a way out."""
+    return MemoryLimitError(
+        problem,
+        got=f"a limit of {error.got}",
+        expected=error.expected,
+        remedy=f"Raise --max-memory, or {way_out}",
+    )
 
 
 @lru_cache(maxsize=1)

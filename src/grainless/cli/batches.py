@@ -149,7 +149,9 @@ class _Log:
         now = time.monotonic()
         if not self._console.is_terminal and now - self._progress >= _SECONDS_BETWEEN_LINES:
             self._progress = now
-            line = f"{int(step.position)} of {step.total} files, {step.rate:.1f} MP/s"
+            line = f"{int(step.position)} of {step.total} files"
+            # Not before the first file is through.
+            line += f", {step.rate:.1f} MP/s" if step.rate else ""
             if step.position:
                 left = (step.total - step.position) / step.position * (now - self._report.began)
                 line += f", {_clock(left)} left"
