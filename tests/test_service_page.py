@@ -304,6 +304,26 @@ def test_the_part_is_pixel_for_pixel_and_follows_a_click(visit: Visit, tmp_path:
 
 
 @pytest.mark.slow
+def test_a_click_that_comes_too_late_is_answered_in_words(chromium: str, tmp_path: Path) -> None:
+    with own_server(chromium, tmp_path / "server") as (running, browser):
+        visit = Visit(browser.new_page(), running.address)
+        visit.page.click("#example-grain")
+        visit.page.wait_for_selector("#download")
+        visit.tab("100 %")
+        visit.page.wait_for_selector("#part img")
+        # As after an hour.
+        for path in (tmp_path / "server").rglob("before.npy"):
+            path.unlink()
+        visit.page.click("#map img", position={"x": 5, "y": 5})
+        visit.page.wait_for_selector("#verdict .problem")
+        said = visit.page.inner_text("#verdict")
+        assert "example-grain-clean.png is not here any more" in said
+        assert "drop it again" in said
+        assert str(tmp_path) not in said
+        visit.check_silent()
+
+
+@pytest.mark.slow
 def test_a_bad_file_after_a_good_one_leaves_no_old_result(visit: Visit, tmp_path: Path) -> None:
     visit.drop(deep_picture(tmp_path / "good.png"))
     visit.page.wait_for_selector("#download")

@@ -45,7 +45,7 @@ _WORDS = {
     408: "The file did not arrive in time.",
     413: "The file has too many bytes, or the picture too many pixels.",
     415: "The body is no picture, a damaged one, or one of a kind that is not read.",
-    422: "An option is not valid, or there is no such model.",
+    422: "An option is not valid, there is no such model, or the format cannot hold the picture.",
     503: "Too much work, too long a work, no space, or about to stop; see Retry-After.",
 }
 _Responses = dict[int | str, dict[str, Any]]

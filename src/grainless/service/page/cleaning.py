@@ -258,11 +258,12 @@ def part_of(cleaned: Cleaned, *, place: tuple[float, float]) -> Part:
     before, after = (np.ascontiguousarray(pixels[rows, columns]) for pixels in both)
     framed = views.with_frame(whole, size, (rows, columns))
     folder = _new_folder(cleaned.pixels[0].with_name("parts"))
-    return Part(
-        before=views.save_view(before, folder / "before.png", icc=cleaned.icc),
-        after=views.save_view(after, folder / "after.png", icc=cleaned.icc),
-        map=views.save_view(framed, folder / "map.png", icc=cleaned.icc),
-    )
+    with worded(cleaned.file, folder, remedy=TOO_MUCH):
+        return Part(
+            before=views.save_view(before, folder / "before.png", icc=cleaned.icc),
+            after=views.save_view(after, folder / "after.png", icc=cleaned.icc),
+            map=views.save_view(framed, folder / "map.png", icc=cleaned.icc),
+        )
 
 
 def _new_folder(parent: Path) -> Path:

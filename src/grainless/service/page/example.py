@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from grainless.noise import corrupt
 from grainless.picture import Metadata, Picture, write_picture
+from grainless.service.wording import worded
 
 Values = NDArray[Any]
 """Floats."""
@@ -29,7 +30,8 @@ def write_example(name: str, folder: Path) -> Path:
     """Write the example of that name of `EXAMPLES` as a PNG into a folder, and return its path."""
     path = folder / f"example-{name}.png"
     noisy = corrupt(draw_lake(), EXAMPLES[name][1], seed=5)
-    write_picture(Picture(noisy, None, Metadata(), "png"), path)
+    with worded(path, remedy="Try another"):
+        write_picture(Picture(noisy, None, Metadata(), "png"), path)
     return path
 
 

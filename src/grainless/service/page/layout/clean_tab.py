@@ -13,8 +13,16 @@ from grainless.service.cleaning import offered_models
 from grainless.service.page import words
 from grainless.service.page.cleaning import Cleaned, Order, clean_file, part_of, slider_strength
 from grainless.service.page.desk import Desk
-from grainless.service.page.example import EXAMPLES, write_example
-from grainless.service.page.layout.events import HEAVY, LIGHT, PICTURE_FILES, speaking, telling
+from grainless.service.page.example import EXAMPLES
+from grainless.service.page.layout.events import (
+    HEAVY,
+    LIGHT,
+    PICTURE_FILES,
+    connect_example,
+    speaking,
+    speaking_in_place,
+    telling,
+)
 
 
 @dataclass(frozen=True)
@@ -63,9 +71,10 @@ def lay_out_clean(desk: Desk) -> None:
             )
             with gr.Row(elem_classes="examples") as examples:
                 gr.HTML("No picture at hand? Try one:", elem_classes="examples-text")
-                for name in ("grain", "specks"):
-                    button = gr.Button(EXAMPLES[name][0], size="sm", elem_id=f"example-{name}")
-                    _connect_example(desk, name, button, drop)
+                buttons = {
+                    name: gr.Button(EXAMPLES[name][0], size="sm", elem_id=f"example-{name}")
+                    for name in ("grain", "specks")
+                }
             said = gr.HTML(elem_id="verdict")
         with gr.Column(visible=False, elem_classes="view-side") as view_side:
             views = _lay_out_views()
@@ -75,6 +84,8 @@ def lay_out_clean(desk: Desk) -> None:
     parts = _Parts(said, seen, *views, download, strength, view_side, take_side, examples)
     _connect(desk, drop, model, parts)
     _connect_map(parts)
+    for name, button in buttons.items():
+        connect_example(desk, name, button, [drop, said])
 
 
 def _lay_out_settings(desk: Desk) -> tuple[gr.Slider, gr.Dropdown]:
@@ -202,14 +213,6 @@ def _nothing(said: str) -> list[Any]:
     return [said, *[None] * 7, gr.skip(), *[gr.update(visible=False)] * 2, gr.update(visible=True)]
 
 
-def _connect_example(desk: Desk, name: str, button: gr.Button, drop: gr.File) -> None:
-    @speaking
-    def example() -> str:
-        return str(write_example(name, desk.scratch.folder()))
-
-    button.click(example, None, drop, **{**LIGHT, "show_progress": "minimal"})
-
-
 def _part(cleaned: Cleaned, place: tuple[float, float]) -> list[Any]:
     """Return what the view pixel for pixel, and the map below it, show."""
     part = part_of(cleaned, place=place)
@@ -219,7 +222,6 @@ def _part(cleaned: Cleaned, place: tuple[float, float]) -> list[Any]:
 def _connect_map(parts: _Parts) -> None:
     """Move the part that is shown pixel for pixel to where the map is clicked."""
 
-    @speaking
     def pick(seen: Seen | None, event: gr.SelectData) -> list[Any]:
         if seen is None:
             return [gr.skip()] * 3
@@ -228,4 +230,6 @@ def _connect_map(parts: _Parts) -> None:
         place = down / height, across / width
         return [Seen(seen.cleaned, place), *_part(seen.cleaned, place)]
 
-    parts.map.select(pick, [parts.seen], [parts.seen, parts.part, parts.map], **LIGHT)
+    shown = [parts.seen, parts.part, parts.map]
+    act = speaking_in_place(pick, outputs=len(shown))
+    parts.map.select(act, [parts.seen], [*shown, parts.said], **LIGHT)

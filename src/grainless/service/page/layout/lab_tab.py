@@ -10,8 +10,13 @@ from grainless.errors import GrainlessError
 from grainless.metrics import PROTOCOLS
 from grainless.service.page import lab, words
 from grainless.service.page.desk import Desk
-from grainless.service.page.example import write_example
-from grainless.service.page.layout.events import HEAVY, LIGHT, PICTURE_FILES, speaking, telling
+from grainless.service.page.layout.events import (
+    HEAVY,
+    PICTURE_FILES,
+    connect_example,
+    speaking,
+    telling,
+)
 
 
 def lay_out_lab(desk: Desk) -> None:
@@ -113,9 +118,5 @@ def _connect(desk: Desk, inputs: list[Any], buttons: tuple[gr.Button, gr.Button]
         shown = [(str(file), caption) for file, caption in trial.pictures]
         return [words.scores(trial), gr.update(value=shown, visible=True)]
 
-    @speaking
-    def use_example() -> str:
-        return str(write_example("clean", desk.scratch.folder()))
-
     start.click(try_out, inputs, outputs, show_progress_on=outputs[0], **HEAVY)
-    example.click(use_example, None, inputs[0], **{**LIGHT, "show_progress": "minimal"})
+    connect_example(desk, "clean", example, [inputs[0], outputs[0]])
