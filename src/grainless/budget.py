@@ -21,6 +21,8 @@ SIDES = (SMALLEST_TILE, 128, 192, 256, 384, 512, 768)
 """Sides of tiles, in pixels, that are tried in turn."""
 _SPARE = 24 * 10**6
 _STEP = 10 * 10**6
+_UNSTEADY = 4 * 10**6
+"""So much more one process may hold than another that does the same: the limit that is told does for both."""
 _SECONDS = 0.005
 """Between two looks at the memory that is held."""
 
@@ -91,7 +93,7 @@ class Budget:
         return MemoryLimitError(
             "The limit of memory is too small for this picture and this model",
             got=megabytes(self.limit),
-            expected=f"at least {megabytes(round_up(least, _STEP))}",
+            expected=f"at least {megabytes(round_up(least + _UNSTEADY, _STEP))}",
             remedy="Raise --max-memory, or use a smaller model",
         )
 
