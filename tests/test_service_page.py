@@ -155,6 +155,11 @@ class Visit:
             const { left, right, height } = element.getBoundingClientRect();
             return element.checkVisibility() && height > 0 && (left < -1 || right > width + 1);
         }).map(element => element.outerHTML.slice(0, 200))"""
+        # A slider finds its place after its pictures have come.
+        for _ in range(20):
+            if not self.page.eval_on_selector_all("main *", beyond, width):
+                break
+            self.page.wait_for_timeout(250)
         assert self.page.eval_on_selector_all("main *", beyond, width) == []
 
 
