@@ -17,7 +17,7 @@ from grainless.picture import Metadata, Picture, reading, stored, write_picture
 
 WIDE = 16_384
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a limit is promised on Linux alone")
-LIMITS = pytest.mark.parametrize("limit", [None, pytest.param(10**9, marks=LINUX)])
+LIMITS = pytest.mark.parametrize("limit", [None, pytest.param(10**10, marks=LINUX)])
 
 
 @pytest.fixture
