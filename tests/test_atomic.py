@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from grainless import atomic
 from grainless.atomic import copy_file, remove_unfinished, replace_file, unfinished_file
 
 
@@ -134,3 +136,21 @@ def test_an_unfinished_file_is_gone_unless_it_gets_a_name(tmp_path):
         path.write_bytes(b"whole")
         path.replace(tmp_path / "a")
     assert [file.name for file in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other locks")
+def test_where_there_are_no_locks_only_what_is_old_is_removed(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(atomic.fcntl, "flock", refuse)
+    with unfinished_file(tmp_path) as path:
+        remove_unfinished(tmp_path)
+        assert path.is_file()
+    old = tmp_path / ".grainless-old.part"
+    old.write_bytes(b"half")
+    remove_unfinished(tmp_path)
+    assert old.is_file()
+    os.utime(old, (0, 0))
+    remove_unfinished(tmp_path)
+    assert not old.exists()

@@ -293,6 +293,17 @@ def test_one_dot_of_a_mask_does_not_make_the_guard_blind(tmp_path):
         assert (reason in found) if reason else (found == "")
 
 
+@pytest.mark.parametrize("rest", [0, 1, 26])
+def test_black_stripes_of_a_soft_mask_are_found(tmp_path, rest):
+    noisy = np.tile(NOISY, (2, 2, 1))
+    mask = np.full(noisy.shape[:2], rest, np.uint8)
+    mask[:, ::8] = mask[:, 1::8] = 255
+    striped = np.rint(noisy * (1 - mask[..., None] / 255)).astype(np.uint8)
+    blocks = noisy.shape[0] * noisy.shape[1] // 32**2
+    said = said_of(tmp_path, picture_of(noisy), picture_of(striped), mask)
+    assert said == f"{blocks} of {blocks} parts of 32 by 32 pixels became black"
+
+
 def test_a_hidden_dot_of_a_mask_tells_nothing(tmp_path):
     mask = np.full(NOISY.shape[:2], 120, np.uint8)
     mask[8:16, 8:16] = 255

@@ -119,6 +119,30 @@ def test_what_only_a_limit_has_refused_is_tried_again_with_another(
     assert (names(again.done), again.failed_before, again.exit_code) == (["a.png"], [], 0)
 
 
+def test_what_was_put_where_a_limit_has_refused_is_left_alone(tmp_path: Path) -> None:
+    def fail(_: Job) -> None:
+        raise PictureTooLargeError("too large")
+
+    planned = plan([fill(tmp_path / "in", "a.png")], tmp_path / "out")
+    run(planned, Copying(on_read=fail))
+    (tmp_path / "out" / "a.png").write_bytes(b"mine")
+    again = run(planned, Copying())
+    assert names(again.skipped) == ["a.png"]
+    assert (tmp_path / "out" / "a.png").read_bytes() == b"mine"
+
+
+def test_an_old_result_of_a_file_that_a_limit_refuses_is_made_anew_later(tmp_path: Path) -> None:
+    def fail(_: Job) -> None:
+        raise PictureTooLargeError("too large")
+
+    planned = plan([fill(tmp_path / "in", "a.png")], tmp_path / "out")
+    run(planned, Copying())
+    touch_later(tmp_path / "in" / "a.png", b"changed")
+    run(planned, Copying(on_read=fail))
+    assert names(run(planned, Copying()).done) == ["a.png"]
+    assert (tmp_path / "out" / "a.png").read_bytes() == b"changed"
+
+
 def test_a_single_file_raises_its_own_error_and_has_no_journal(tmp_path: Path) -> None:
     fill(tmp_path, "bad.png", "good.png")
     with pytest.raises(PictureError, match="is broken"):

@@ -104,7 +104,19 @@ def test_text_line_art_and_halftones_are_left_alone(typed: np.ndarray) -> None:
         told = diagnose(pixels)
         assert (told.kind, told.model) == ("clean", None)
         assert told.advice.startswith("Two values make up nearly all of it")
-    assert diagnose(corrupt(typed[..., None], "gaussian:15", seed=1)).kind != "clean"
+    for noise in ("gaussian:5", "gaussian:15", "speckle:0.05"):
+        assert diagnose(corrupt(typed[..., None], noise, seed=1)).kind != "clean"
+    plain = diagnose(np.full((64, 64, 3), 90, np.uint8))
+    assert plain.advice == "No noise worth removing was found. Leave the picture as it is."
+
+
+@pytest.mark.parametrize("ground", [0, 255])
+def test_a_noisy_cutout_on_plain_ground_is_no_line_art(ground: int) -> None:
+    pixels = np.full((512, 512, 3), ground, np.uint8)
+    pixels[180:330, 180:330] = spoilt(scene(5, **SIZE), "gaussian:25")[:150, :150]
+    told = diagnose(pixels)
+    assert told.kind == "gaussian"
+    assert told.level == pytest.approx(25, rel=0.15)
 
 
 def test_values_of_fewer_bits_in_sixteen_are_spoken_of() -> None:
@@ -114,6 +126,7 @@ def test_values_of_fewer_bits_in_sixteen_are_spoken_of() -> None:
     assert told.reach == pytest.approx(1 / 16, rel=0.01)
     assert told.in_short().endswith("but all values lie in the lowest 6 % of 16 bits")
     assert "as in 12-bit data, stretch the values first" in told.advice
+    assert diagnose(np.zeros((64, 64, 1), np.uint16)).reach is None
     stretched = diagnose(twelve * 16)
     assert (stretched.kind, stretched.reach) == ("gaussian", None)
 

@@ -8,12 +8,15 @@ import os
 import secrets
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 TEMPORARY = ".grainless-"
 """How the names of files begin that are being written; they end in `.part`."""
+_OLD = 86400
+"""Seconds."""
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -69,42 +72,52 @@ def unfinished_file(folder: Path) -> Iterator[Path]:
 def _make(folder: Path) -> tuple[int, Path]:
     while True:
         path = folder / f"{TEMPORARY}{secrets.token_hex(6)}.part"
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
         # Another command may have removed it between the two steps.
-        if _lock(handle) and os.fstat(handle).st_nlink:
+        if _lock(handle) is not False and os.fstat(handle).st_nlink:
             return handle, path
         os.close(handle)
 
 
 if sys.platform == "win32":
 
-    def _lock(handle: int) -> bool:
-        """Tell that the file is this process's alone: files that are open cannot be removed there."""
-        return True
+    def _lock(handle: int) -> bool | None:
+        """Tell that nobody knows; what is open cannot be removed there."""
+        return None
+
+    def _remove(file: Path) -> None:
+        file.unlink()
 
 else:
     import fcntl
 
-    def _lock(handle: int) -> bool:
-        """Lock a file until it is closed; tell whether no other process has it locked."""
+    def _lock(handle: int) -> bool | None:
+        """Lock a file until it is closed; tell whether that went, None where the disk knows no locks."""
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError:
-            # Some network disks know no locks.
-            return True
+            return None
         return True
+
+    def _remove(file: Path) -> None:
+        # To be written: some network disks lock nothing else.
+        handle = os.open(file, os.O_RDWR)
+        try:
+            locked = _lock(handle)
+            if locked or (locked is None and time.time() - os.fstat(handle).st_mtime > _OLD):
+                file.unlink()
+        finally:
+            os.close(handle)
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove from a folder what killed writers left half-written; what another one still writes stays."""
+    """Remove from a folder what killed writers left half-written; what another one still writes stays.
+
+    Where the disk knows no locks, what was not written to for a day counts as left behind.
+    """
     for file in folder.glob(f"{TEMPORARY}*.part"):
         # One that may not be removed is no reason to stop.
         with contextlib.suppress(OSError):
-            handle = os.open(file, os.O_RDONLY)
-            try:
-                if _lock(handle):
-                    file.unlink()
-            finally:
-                os.close(handle)
+            _remove(file)

@@ -132,6 +132,11 @@ class Journal:
                 (state, reason or "", self._key(job)),
             )
 
+    def forget(self, job: Job) -> None:
+        """Take a file out, as if no run had come to it."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM files WHERE target = ?", (self._key(job),))
+
     def is_overwriting(self, jobs: Sequence[Job], settings: Settings) -> bool:
         """Tell whether a run that was overwriting just these files was killed before its end."""
         with _in_words(self._out):

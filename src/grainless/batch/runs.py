@@ -249,9 +249,13 @@ class _Ledger:
         else:
             self.report.failed.append(Failure(str(job.source), words))
         # Last: the report has to tell of a file also where the journal cannot be written any more.
-        # What only a limit of this run has refused stays expected, so that another limit tries it again.
-        if self.journal is not None and getattr(error, "lasting", True):
+        if self.journal is None:
+            return
+        if getattr(error, "lasting", True):
             self.journal.settle(job, reason=words)
+        elif not any(map(_is_there, job.results)):
+            # Only a limit of this run has refused it: with another one it is new. Old results stay expected.
+            self.journal.forget(job)
 
     def tell(self, finished: Finished) -> None:
         """Show what became of a file; raise the error of a single one."""

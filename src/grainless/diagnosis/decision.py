@@ -26,8 +26,9 @@ _LEAST = 1.0
 _SURVIVED = -1.0
 """Logarithm of noise beside the steps of JPEG, below which it was rounded away; of 53 with noise none has
 less than -0.3."""
-DRAWN = 0.9
-"""A larger share of two values is drawn: noise leaves no two values so much."""
+DRAWN = 0.7
+"""A larger share of two values is drawn: noise of a sigma of 5 leaves 0.55, clipped at white on both sides of
+black type."""
 FEWEST = 0.001
 """A smaller share of black and white values is none."""
 

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from grainless.diagnosis.compression import Trace, find_trace, quantisation
 from grainless.diagnosis.impulses import find_impulses, other_sigma
-from grainless.diagnosis.sampling import Sample, sample
+from grainless.diagnosis.sampling import Sample, block_rows, sample
 from grainless.diagnosis.spectrum import (
     HIGH,
     LOW,
     MIDDLE,
+    SIDE,
     Blocks,
     Spectrum,
     cut_blocks,
@@ -53,7 +54,7 @@ class Evidence:
     features: tuple[float, ...]
     """By the names of `FEATURES`."""
     drawn: float = 0.0
-    """Share of the pixels that have one of the two most frequent values: nearly 1 of text and line art."""
+    """Share of the two most frequent values, where the picture is not of one: large of text and line art."""
 
 
 def gather(
@@ -82,12 +83,17 @@ def gather(
 
 
 def _drawn(seen: Sample) -> float:
-    """Return the share of the two most frequent values; every second row and column will do."""
-    shown = np.rint(seen.levels[::2, ::2][seen.visible[::2, ::2]]).astype(np.int32)
-    if not len(shown):
+    """Return the share of the two most frequent values in blocks of 8 x 8 pixels that hold more than one.
+
+    Blocks of one value are paper and margins, beside which a photograph may well be noisy.
+    """
+    shown = np.rint(seen.levels).astype(np.int32) @ (256 ** np.arange(seen.levels.shape[2], dtype=np.int32))
+    rows = block_rows(shown, SIDE)
+    mixed = (rows != rows[:, :1]).any(axis=1) & block_rows(seen.visible, SIDE).all(axis=1)
+    if not mixed.any():
         return 0.0
-    _, counts = np.unique(shown @ (256 ** np.arange(shown.shape[1])), return_counts=True)
-    return float(np.sort(counts)[-2:].sum() / len(shown))
+    _, counts = np.unique(rows[mixed], return_counts=True)
+    return float(np.sort(counts)[-2:].sum() / counts.sum())
 
 
 def _features(

@@ -82,7 +82,7 @@ def diagnose(
     other arrays and for NaN. Any size will do; under 8 x 8 pixels nothing but impulses is found.
     """
     pixels, alpha = _checked(pixels, alpha)
-    reach = float(pixels.max() / 65535) if pixels.dtype == np.uint16 else 1.0
+    reach = float(pixels.max() / 65535) if pixels.dtype == np.uint16 and pixels.any() else 1.0
     return _verdict(gather(pixels, alpha, quality=quality), reach)
 
 

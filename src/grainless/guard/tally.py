@@ -34,34 +34,52 @@ class Tally:
         self.black = 0
         """Those of them that became black."""
 
-    def add(self, before: NDArray[Any], after: NDArray[Any], visible: NDArray[np.bool_] | None) -> None:
+    def add(
+        self,
+        before: NDArray[Any],
+        after: NDArray[Any],
+        visible: NDArray[np.bool_] | None,
+        cleaned: NDArray[np.bool_] | None = None,
+    ) -> None:
         """Take a part of the picture, `(h, w, C)` of its dtype; `visible` is `(h, w)`, None for all.
 
-        The blocks begin where the part does, so parts begin on multiples of `PART_SIDE` along both sides.
+        Blocks are looked at as far as they are visible, and once more as far as they are `cleaned` too: where
+        only stripes of them are, what happened to those counts. They begin where the part does, so parts
+        begin on multiples of `PART_SIDE` along both sides.
         """
         if after.dtype.kind == "f":
             bad = ~np.isfinite(after)
             self.broken += int(np.count_nonzero(bad if visible is None else bad & visible[..., None]))
         old, new = (to_levels(part[::_STEP, ::_STEP]) for part in (before, after))
-        inner = (old > _EXTREME) & (old < 255 - _EXTREME)
-        shown = np.ones(inner.shape, dtype=bool)
+        shown = np.ones(old.shape, dtype=bool)
         if visible is not None:
             shown &= visible[::_STEP, ::_STEP, None]
-        inner &= shown
-        counts, wholes = _block_sums(inner), _block_sums(shown)
-        told = counts >= np.maximum(_FEWEST * wholes, 1)
-        # Clipping moves the mean of the values that it left, impulses that of all: neither moves both so far.
-        # Not by products: what is no number and does not count would stay no number.
-        moves = [
-            np.abs(_block_sums(np.where(part, old - new, np.float32(0)))) / np.maximum(count, 1)
-            for part, count in ((inner, counts), (shown, wholes))
-        ]
-        moved = (told & (np.minimum(*moves) > _MOVED)).any(axis=2)
-        self.blocks += int(told.any(axis=2).sum())
+        told, moved, black = _look(old, new, shown)
+        if cleaned is not None:
+            more = _look(old, new, shown & cleaned[::_STEP, ::_STEP, None])
+            told, moved, black = (one | two for one, two in zip((told, moved, black), more, strict=True))
+        self.blocks += int(told.sum())
         self.moved += int(moved.sum())
-        light = _block_sums(np.where(shown, new, np.float32(0))) / np.maximum(wholes, 1)
-        dark = light.max(axis=2) <= _EXTREME
-        self.black += int((moved & dark).sum())
+        self.black += int(black.sum())
+
+
+def _look(
+    old: Levels, new: Levels, shown: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which blocks tell anything, which are far from what they were, and which of these are black."""
+    inner = (old > _EXTREME) & (old < 255 - _EXTREME) & shown
+    counts, wholes = _block_sums(inner), _block_sums(shown)
+    told = counts >= np.maximum(_FEWEST * wholes, 1)
+    # Clipping moves the mean of the values that it left, impulses that of all: neither moves both so far.
+    # Not by products: what is no number and does not count would stay no number.
+    moves = [
+        np.abs(_block_sums(np.where(part, old - new, np.float32(0)))) / np.maximum(count, 1)
+        for part, count in ((inner, counts), (shown, wholes))
+    ]
+    moved = (told & (np.minimum(*moves) > _MOVED)).any(axis=2)
+    light = _block_sums(np.where(shown, new, np.float32(0))) / np.maximum(wholes, 1)
+    black: NDArray[np.bool_] = moved & (light.max(axis=2) <= _EXTREME)
+    return np.asarray(told.any(axis=2)), np.asarray(moved), black
 
 
 def _block_sums(values: Levels | NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -87,10 +87,10 @@ class Guard:
         """Take the part of the picture, and of its result: `(h, w, C)` of one dtype, C 1 or 3.
 
         uint8, uint16, or floats, whose values outside [0, 1] are clipped. `part` is where they lie, `visible`
-        `(h, w)` which pixels count, `cleaned` which of these all checks but that for broken values look at;
-        None for all. Parts begin on multiples of 32 pixels from the picture's corner, `PART_SIDE`, which is
-        how the whole picture is cut to be looked at. Raises `InputError` for others, and for arrays that do
-        not fit.
+        `(h, w)` which pixels count, `cleaned` which of these were cleaned by much, the only ones that shift,
+        structure and gain are told from; None for all. Parts begin on multiples of 32 pixels from the
+        picture's corner, `PART_SIDE`, which is how the whole picture is cut to be looked at. Raises
+        `InputError` for others, and for arrays that do not fit.
         """
         if part.top % PART_SIDE or part.left % PART_SIDE:
             raise InputError(
@@ -106,7 +106,7 @@ class Guard:
                 expected=f"one dtype and one shape, {shape} and the channels",
             )
         before, after = (as_shown(values, linear=self._linear) for values in (before, after))
-        self._tally.add(before, after, visible)
+        self._tally.add(before, after, visible, cleaned)
         if self._windows is None:
             kept = (*self._visible.shape, before.shape[2])
             self._windows = np.zeros(kept, before.dtype), np.zeros(kept, before.dtype)
