@@ -184,6 +184,7 @@ def test_a_journal_is_read_in_a_folder_that_may_not_be_written(tmp_path: Path) -
 MARK = """
 import sys
 import time
+import time
 from pathlib import Path
 from grainless.batch import Job
 from grainless.batch.journal import Mark, open_journal
@@ -198,6 +199,8 @@ with open_journal(out) as journal:
         journal.expect([(job, Mark(1, 2)) for job in jobs], {"strength": 1.0})
         for job in jobs:
             journal.settle(job)
+            # Else it would be at the end whenever the other process gets its turn.
+            time.sleep(0.001)
 """
 
 
