@@ -158,6 +158,7 @@ def test_folders_are_looked_through(noisy: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     empty = run("inspect", tmp_path / "empty")
     assert (empty.exit_code, "no pictures in" in empty.stderr) == (2, True)
+    assert run("inspect", tmp_path / "empty", noisy).exit_code == 0
 
 
 def test_auto_is_the_default_and_cleans_what_is_noisy(noisy: Path, tmp_path: Path) -> None:

@@ -242,7 +242,10 @@ def test_errors_have_the_same_shape_where_there_is_a_page(monkeypatch: pytest.Mo
     page = Starlette(routes=[Route("/{rest:path}", lambda _: PlainTextResponse("the page"))])
     monkeypatch.setattr(service_app, "mount_page", lambda app, *_, **__: app.mount("/", page))
     with_page = TestClient(create_app(ServiceSettings(), page=True))
-    assert problem(with_page.get("/v1/denoise"), 405).startswith("Method Not Allowed: GET /v1/denoise.")
+    refused = with_page.get("/v1/denoise")
+    assert problem(refused, 405).startswith("Method Not Allowed: GET /v1/denoise.")
+    assert refused.headers["allow"] == "POST"
+    problem(with_page.request("TRACE", "/v1/denoise"), 405)
     problem(with_page.post("/healthz"), 405)
     for path in ("/v1/nothing", "/v1//denoise", "/v1"):
         assert problem(with_page.get(path), 404).startswith(f"Not Found: GET {path}. /openapi.json says")

@@ -53,7 +53,7 @@ class _PictureWork:
     def read(self, job: Job) -> Any:
         """Decode the source; refuse first an output format that cannot hold it."""
         facts = look_at(job.source, max_megapixels=self._most())
-        check_output(job.target, (facts.height, facts.width), quality=self.quality)
+        check_output(job.target, (facts.height, facts.width, facts.colours), quality=self.quality)
         return read_picture(job.source, max_megapixels=self._most())
 
     def size(self, value: Any) -> tuple[int, int]:
@@ -134,7 +134,12 @@ class Denoising(_PictureWork):
         named = self.auto or str(self.model) == file.stem
         model = self.model if named else file.absolute()
         checksum = self._denoiser().card.checksum
-        return replace(self, model=model, removal=self.removal.pinned(), checksum=checksum)
+        return replace(
+            self,
+            model=model,
+            removal=self.removal.pinned(limited=self.max_memory is not None),
+            checksum=checksum,
+        )
 
     @property
     def auto(self) -> bool:
@@ -146,7 +151,7 @@ class Denoising(_PictureWork):
         most = np.inf if self.max_megapixels is None else self.max_megapixels
         facts = look_at(job.source, max_megapixels=most)
         part = crop_box(self.crop, (facts.height, facts.width))
-        check_output(job.target, (part.height, part.width), quality=self.quality)
+        check_output(job.target, (part.height, part.width, facts.colours), quality=self.quality)
         if self.max_memory is None and not goes_to_disk(facts, job.target):
             return read_picture(job.source, max_megapixels=self._most())
         _make_folder(job.target.parent)

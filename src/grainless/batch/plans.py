@@ -80,16 +80,18 @@ def plan(
 def pictures_in(inputs: Sequence[Path]) -> tuple[list[Path], list[Failure]]:
     """Return files as they are and the pictures in folders, as `plan` finds them; and what cannot be listed.
 
-    Raises InputError for folders without a picture.
+    Raises InputError where there is no picture at all.
     """
     pictures: list[Path] = []
     failures: list[Failure] = []
+    ignored = 0
     for path in inputs:
         found = _below(path, None, recursive=True) if path.is_dir() else _Found([path])
-        if not found.pictures and not found.unreadable:
-            raise _nothing_in([path], found.ignored)
         pictures += found.pictures
         failures += found.unreadable
+        ignored += found.ignored
+    if not pictures and not failures:
+        raise _nothing_in(inputs, ignored)
     return pictures, failures
 
 

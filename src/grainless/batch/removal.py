@@ -83,17 +83,17 @@ class Removal:
             "show_removed": self.show,
         }
 
-    def pinned(self) -> Removal:
+    def pinned(self, *, limited: bool = False) -> Removal:
         """Return the same for other machines: this very mask, by a path that holds there too."""
         if self.mask is None:
             return self
-        checksum = _checked_mask(self.mask, Mark.of(self.mask), limited=False)
+        checksum = _checked_mask(self.mask, Mark.of(self.mask), limited=limited)
         return replace(self, mask=self.mask.absolute(), checksum=checksum)
 
     def disk_bytes(self, facts: PictureFacts) -> int:
         """Return how many bytes the mask, and the picture of what was removed, take on the disk."""
         mask = 0 if self.mask is None else look_at(self.mask).nbytes
-        colours = facts.height * facts.width * (1 if facts.channels < 3 else 3)
+        colours = facts.height * facts.width * facts.colours
         return mask + (2 * colours if self.show else 0)
 
     def blend(self, strength: float, *, folder: Path | None = None) -> Blend:

@@ -13,9 +13,9 @@ class Treatment:
     """What was done to a picture."""
 
     model: str | None
-    """Name of the model whose result it is; None where the picture is as it was."""
+    """Name of the model whose result it is; None where the picture was passed through or kept."""
     strength: float
-    """That was applied, 0 to 1; 0 where the picture is as it was."""
+    """That was applied, 0 to 1; 0 where the picture was passed through or kept."""
     diagnosis: Diagnosis | None = None
     """None where a model was named, so that nobody asked."""
     kept: str = ""

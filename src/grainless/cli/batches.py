@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from grainless.batch import BatchReport, Plan, RunOptions, Step, Watcher, Work, run
+from grainless.batch.journal import Settings
 from grainless.batch.runs import TO_DO, Choice, preview
 from grainless.batch.work import reason
 from grainless.cli.console import held_interrupt, stderr
@@ -46,7 +47,10 @@ def run_files(planned: Plan, work: Work, *, shown: Shown, options: RunOptions) -
     """Run a plan with a progress bar and exit by its outcome."""
     console = stderr()
     report = BatchReport()
+    settings: Settings = {}
     try:
+        # Now: when an error has ended the run, a model or a mask may be gone.
+        settings = work.settings()
         with _progress(console, report) as watch:
             run(planned, work, options=options, on_step=watch, report=report)
     except KeyboardInterrupt:
@@ -57,18 +61,18 @@ def run_files(planned: Plan, work: Work, *, shown: Shown, options: RunOptions) -
     except Exception as error:
         begun = report.done or len(report.failed) > len(planned.unreadable)
         if begun and not planned.single:
-            _conclude(planned, work, report=report, shown=shown, error=error)
             if isinstance(error, GrainlessError):
                 # 2 would say that nothing was begun.
                 error.exit_code = 1
+            _conclude(planned, settings, report=report, shown=shown, error=error)
         raise
-    _conclude(planned, work, report=report, shown=shown)
+    _conclude(planned, settings, report=report, shown=shown)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
 
 
 def _conclude(
-    planned: Plan, work: Work, *, report: BatchReport, shown: Shown, error: Exception | None = None
+    planned: Plan, settings: Settings, *, report: BatchReport, shown: Shown, error: Exception | None = None
 ) -> None:
     """Say what became of all files, for people and for programs; an `error` that ended the run follows."""
     console = stderr()
@@ -78,7 +82,7 @@ def _conclude(
         # Not in the summary for people, who read it in the next line.
         report.stopped = reason(error)
     if shown.as_json:
-        typer.echo(json.dumps(report.as_json(planned, settings=work.settings()), indent=2))
+        typer.echo(json.dumps(report.as_json(planned, settings=settings), indent=2))
 
 
 def show_preview(planned: Plan, work: Work, *, shown: Shown, options: RunOptions) -> None:

@@ -62,6 +62,11 @@ class PictureFacts:
     """Bytes of memory that decoding takes, about, when the values go to the disk."""
 
     @property
+    def colours(self) -> int:
+        """Channels without the alpha, 1 or 3."""
+        return 1 if self.channels < 3 else 3
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all values."""
         return self.height * self.width * self.channels * self.dtype.itemsize

@@ -50,7 +50,7 @@ def create_app(settings: ServiceSettings, *, page: bool = False) -> FastAPI:
     add_problem_handlers(app, service.metrics)
     app.add_middleware(Gate, metrics=service.metrics, api_key=settings.api_key)
     if page:
-        answer_before_the_page(app)
+        answer_before_the_page(app, router.routes)
         # Last, as it answers for every path that no route has taken.
         mount_page(app, settings, pool=pool, metrics=service.metrics)
     return app

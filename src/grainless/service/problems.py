@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 
 from grainless.errors import GrainlessError, InputError
 from grainless.service.refusals import KeyRefusedError, RefusedError
@@ -23,7 +24,7 @@ CLIENT_GONE = 499
 """Counted for a request whose client went away; nobody receives it. The number is nginx's."""
 
 
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 
 class ProblemText(BaseModel):
@@ -87,13 +88,15 @@ def add_problem_handlers(app: FastAPI, metrics: Metrics) -> None:
     app.add_exception_handler(Exception, on_unexpected)
 
 
-def answer_before_the_page(app: FastAPI) -> None:
-    """Have paths of the API that no route takes answered as errors: a page at `/` would take them all."""
-    routes = list(app.routes)
+def answer_before_the_page(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Have paths of the API that none of its routes takes answered as errors, not by a page at `/`."""
 
     async def refuse(request: Request) -> Response:
-        known = any(route.matches(request.scope)[0] is not Match.NONE for route in routes)
-        raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED if known else HTTPStatus.NOT_FOUND)
+        known = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+        if not known:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        allowed = sorted({method for route in known for method in getattr(route, "methods", None) or ()})
+        raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(allowed)})
 
     for path in ("/v1/{rest:path}", "/v1", "/healthz", "/metrics"):
         app.add_route(path, refuse, methods=_METHODS, include_in_schema=False)

@@ -58,6 +58,8 @@ class _Intake:
     """Path, and name for people."""
     failures: list[Failure] = field(default_factory=list)
     bytes: int = 0
+    left: int = 0
+    """Files, and pictures of archives, that were not come to."""
 
     @property
     def seen(self) -> int:
@@ -129,7 +131,7 @@ def clean_folder(
             notes.insert(0, "stopped before the last picture: the disk is full")
         archive = _pack([job.target for job in report.done], folder / f"{_title(files)}-clean.zip")
         failures = (*intake.failures, *_named(report.failed, jobs))
-        left = len(jobs) - len(report.done) - len(report.failed)
+        left = intake.left + len(jobs) - len(report.done) - len(report.failed)
         return CleanedFolder(archive, len(report.done), failures, tuple(notes), left, tuple(work.done))
     finally:
         for place in (unpacked, out):
@@ -138,8 +140,9 @@ def clean_folder(
 
 def _take_in(files: Sequence[Path], unpacked: Path, intake: _Intake) -> _Intake:
     """Look at all that was dropped, archives unpacked; raises InputError for nothing to do and too much."""
-    for path in files:
+    for number, path in enumerate(files):
         if intake.stop.is_set():
+            intake.left += len(files) - number
             break
         intake.expect(1)
         if zipfile.is_zipfile(path):
@@ -183,8 +186,9 @@ def _unpack(archive: Path, folder: Path, intake: _Intake) -> None:
         with zipfile.ZipFile(archive) as content:
             entries = [entry for entry in content.infolist() if _is_picture(entry)]
             intake.expect(len(entries))
-            for entry in entries:
+            for number, entry in enumerate(entries):
                 if intake.stop.is_set():
+                    intake.left += len(entries) - number
                     return
                 _unpack_one(content, entry, folder / f"{intake.seen}", intake)
     except (zipfile.BadZipFile, OSError, EOFError) as error:

@@ -69,7 +69,11 @@ def lay_out_folder(desk: Desk, page: gr.Blocks) -> None:
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> list[Any]:
         stop = stops.setdefault(request.session_hash, threading.Event())
-        said, result = _cleaned(desk, paths or [], Order(model=name), (telling(progress), stop))
+        try:
+            said, result = _cleaned(desk, paths or [], Order(model=name), (telling(progress), stop))
+        finally:
+            # Here, as what follows does not come to pass where the page was closed.
+            stops.pop(request.session_hash, None)
         if result is None or result.archive is None:
             return [said, gr.update(visible=False)]
         label = f"Download {result.archive.name}"
