@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -96,6 +97,28 @@ def test_what_was_done_before_an_error_is_told_first(
     summary = json.loads(capsys.readouterr().out)
     assert (summary["done"], len(summary["failed"])) == (2, 1)
     assert "The cluster was lost" in summary["stopped"]
+
+
+def test_the_error_is_told_also_where_the_model_is_gone_by_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: Copying) -> dict[str, Any]:
+        raise InputError("The model is gone")
+
+    class Gone(Lost):
+        def run(self, jobs: Sequence[Job], watch: Watch) -> None:
+            try:
+                super().run(jobs, watch)
+            finally:
+                monkeypatch.setattr(Copying, "settings", refuse)
+
+    terminal(monkeypatch, real=False)
+    planned, work = plan([fill(tmp_path / "in", "a.png", "b.png")], tmp_path / "out"), Copying()
+    options = RunOptions(executor=Gone(work, InputError("The cluster was lost"), after=1))
+    with pytest.raises(InputError, match="The cluster was lost") as caught:
+        run_files(planned, work, shown=Shown("copied", as_json=True), options=options)
+    assert caught.value.exit_code == 1
+    assert json.loads(capsys.readouterr().out)["done"] == 1
 
 
 def test_an_error_before_the_first_file_is_all_that_is_said(
