@@ -154,7 +154,8 @@ class Stage:
             line = f"{line.split('#')[0]} --no-dashboard"
         elif line.startswith("curl"):
             # Without it an answer that is an error is a success.
-            line = line.replace("curl", "curl --fail --silent --show-error", 1)
+            fail = "" if "--fail-with-body" in line else " --fail"
+            line = line.replace("curl", f"curl{fail} --silent --show-error", 1)
         if self._overwrite and re.match(r"grainless (denoise|corrupt)\b", line):
             line = re.sub(r"(grainless \w+)", r"\1 --overwrite", line, count=1)
         if line.startswith("grainless train") and "--resume" not in line:
