@@ -96,6 +96,9 @@ def test_a_folder_is_summed_up() -> None:
     whole = words.folder_summary(CleanedFolder(None, 1, (), ()))
     assert "1 picture cleaned</b>" in whole
     assert "failed" not in whole
+    treated = tuple((Treatment(model=name, strength=1), 100) for name in ("fast", None, "fast"))
+    some = words.folder_summary(CleanedFolder(None, 3, (), (), 0, treated))
+    assert "<b>2 pictures cleaned, 1 left as it was</b>" in some
     assert "1 picture cleaned, 3 left when it stopped" in words.folder_summary(
         CleanedFolder(None, 1, (), (), 3)
     )

@@ -70,7 +70,12 @@ def amplified(cleaned: Cleaned) -> str:
 
 def folder_summary(result: CleanedFolder) -> str:
     """Return how many pictures were cleaned, which failed and why, and what was said of the others."""
-    pictures = f"{result.done} picture{'s' * (result.done != 1)} cleaned"
+    same = sum(treatment.model is None for treatment, _ in result.treated)
+    cleaned = result.done - same
+    pictures = f"{cleaned} picture{'s' * (cleaned != 1)} cleaned"
+    if same:
+        # Those that were clean, and those that would have become worse: the notes say which.
+        pictures += f", {same} left as {'they were' if same != 1 else 'it was'}"
     if result.left:
         pictures += f", {result.left} left when it stopped"
     failed = f", <b>{len(result.failures)} failed</b>" if result.failures else ""
