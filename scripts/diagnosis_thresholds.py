@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from diagnosis_pictures import draw_patch, kind_of, listed, read_8bit
+from evidence_file import keep_rows, read_rows
 from numpy.typing import NDArray
 
 import grainless
@@ -80,14 +81,13 @@ def measure(path: Path, noises: int, seed: int) -> list[dict[str, Any]]:
 
 def collect(data: Path, noises: int, file: Path) -> list[dict[str, Any]]:
     """Return the evidence of all pictures, from the file as far as it is there."""
-    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+    rows = read_rows(file)
     done = {row["picture"] for row in rows}
     for seed, path in enumerate(listed(data / "train")):
         if path.name in done:
             continue
         found = measure(path, noises, seed)
-        with file.open("a") as stream:
-            stream.writelines(json.dumps(row) + "\n" for row in found)
+        keep_rows(file, found)
         rows += found
     return rows
 

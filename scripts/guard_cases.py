@@ -5,12 +5,10 @@ A treatment is a text, `universal+blur:2`: models and filters by name, one after
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +25,7 @@ Pixels = NDArray[np.uint8]
 HONEST = ("universal", "fast", "universal:0.5")
 """What the product itself does: bundled models at full and half strength."""
 MODELS = ("universal", "fast")
-ALTERED = ("tint", "darken", "gamma", "hole")
+_ALTERED = ("tint", "darken", "gamma", "hole")
 """Faults that are worse than the noise even where so much of that went that the PSNR rose."""
 _PLAIN = {"tint": 8.0, "darken": 0.05}
 """From which number on one sees them."""
@@ -113,7 +111,7 @@ def look(clean: Pixels, noisy: Pixels, after: Pixels) -> dict[str, Any]:
 def altered(treatment: str) -> bool:
     """Return whether a treatment ends with colours, or a part, that are plainly others than before."""
     name, _, number = treatment.rpartition("+")[2].partition(":")
-    return name in ALTERED and float(number) >= _PLAIN.get(name, 0)
+    return name in _ALTERED and float(number) >= _PLAIN.get(name, 0)
 
 
 def rise(row: dict[str, Any]) -> float:
@@ -130,17 +128,6 @@ def evidence_of(row: dict[str, Any]) -> Evidence:
 def said(row: dict[str, Any]) -> str:
     """Return why the guard, by its present thresholds, calls a result worse; nothing if it does not."""
     return row["broken"] or judge(evidence_of(row), thresholds())
-
-
-def read_rows(file: Path) -> list[dict[str, Any]]:
-    """Return the rows that an earlier run has kept."""
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
-
-
-def keep_rows(file: Path, rows: list[dict[str, Any]]) -> None:
-    """Add rows to a file."""
-    with file.open("a") as stream:
-        stream.writelines(json.dumps(row) + "\n" for row in rows)
 
 
 def roughest(pixels: Pixels, side: int) -> Pixels:

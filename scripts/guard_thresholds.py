@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 from diagnosis_pictures import draw_patch, listed, read_8bit
 from diagnosis_thresholds import draw_noise
-from guard_cases import HONEST, Treatments, altered, evidence_of, keep_rows, look, read_rows, rise
+from evidence_file import keep_rows, read_rows
+from guard_cases import HONEST, Treatments, altered, evidence_of, look, rise
 from numpy.typing import NDArray
 
 import grainless

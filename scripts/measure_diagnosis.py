@@ -11,13 +11,13 @@ takes N pictures of each set, to try.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from diagnosis_pictures import kind_of, read_8bit, validation_names
+from evidence_file import keep_rows, read_rows
 
 from grainless.diagnosis import KINDS, diagnose
 from grainless.noise import corrupt, seed_for
@@ -47,7 +47,7 @@ def pictures(data: Path, first: int | None) -> dict[str, list[Path]]:
 
 def measure(data: Path, first: int | None, file: Path) -> list[dict[str, Any]]:
     """Return what is said of each picture under each noise."""
-    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+    rows = read_rows(file)
     done = {(row["set"], row["picture"], row["noise"]) for row in rows}
     for name, paths in pictures(data, first).items():
         for path in paths:
@@ -65,8 +65,7 @@ def measure(data: Path, first: int | None, file: Path) -> list[dict[str, Any]]:
                     "seconds": seconds,
                     **told.as_json(),
                 }
-                with file.open("a") as stream:
-                    stream.write(json.dumps(row) + "\n")
+                keep_rows(file, [row])
                 rows.append(row)
     wanted = {(name, path.name) for name, paths in pictures(data, first).items() for path in paths}
     return [row for row in rows if (row["set"], row["picture"]) in wanted]

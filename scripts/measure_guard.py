@@ -23,16 +23,15 @@ from typing import Any
 
 import numpy as np
 from diagnosis_pictures import read_8bit, validation_names
+from evidence_file import keep_rows, read_rows
 from guard_cases import (
-    ALTERED,
     HONEST,
     TIE,
     Pixels,
     Treatments,
+    altered,
     evidence_of,
-    keep_rows,
     look,
-    read_rows,
     rise,
     roughest,
     said,
@@ -122,12 +121,12 @@ def timed(call: Any, *arguments: Any) -> tuple[Any, float]:
 def page(rows: list[dict[str, Any]]) -> list[str]:
     """Return the lines of the measured part."""
     own = [row for row in rows if row["treatment"] in HONEST]
-    altered = [row for row in rows if any(name in row["treatment"] for name in ALTERED)]
-    others = [row for row in rows if row not in own and row not in altered]
+    shifted = [row for row in rows if altered(row["treatment"])]
+    others = [row for row in rows if row not in own and row not in shifted]
     titles = (
         ("the product's own results", own),
         ("models at fault, and filters", others),
-        ("shifted colours, and holes", altered),
+        ("shifted colours, and holes", shifted),
     )
     sets = [
         (f"{name}: {title}", [row for row in some if row["set"] == name])

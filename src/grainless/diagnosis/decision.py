@@ -27,8 +27,8 @@ _SURVIVED = -1.0
 """Logarithm of noise beside the steps of JPEG, below which it was rounded away; of 53 with noise none has
 less than -0.3."""
 DRAWN = 0.7
-"""A larger share of two values is drawn: noise of a sigma of 5 leaves 0.55, clipped at white on both sides of
-black type."""
+"""A larger share of two values is drawn. Chosen by hand between pages of type and the same with noise, as
+tests/test_diagnosis_verdict.py draws them."""
 FEWEST = 0.001
 """A smaller share of black and white values is none."""
 

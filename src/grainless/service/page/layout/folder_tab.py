@@ -55,6 +55,7 @@ def lay_out_folder(desk: Desk, page: gr.Blocks) -> None:
         return gr.update(value="Stopping", interactive=False)
 
     def leave(request: gr.Request) -> None:
+        # A closed page takes no answer.
         halt(request)
 
     def end(request: gr.Request) -> list[Any]:
