@@ -507,7 +507,6 @@ def test_the_smallest_limit_that_is_told_is_kept(tmp_path, model, limits, furthe
     least = re.search(r"expected at least (\d+) MB", refused.value.stderr)[1]
     for limit in (least, *limits):
         peak, said = peak_of(source, tmp_path / "out.tif", *options, f"{limit}MB")
-        print(model, limit, f"{peak / 1e6:.0f} MB")
         assert peak < int(limit) * 10**6
         assert ("model universal" in said) == (model == "auto")
 

@@ -132,6 +132,13 @@ class Visit:
     def tab(self, name: str) -> None:
         self.page.get_by_role("tab", name=name, exact=True).click()
 
+    def clean_all(self, *paths: Path) -> None:
+        """Begin with many pictures."""
+        self.tab("Folder")
+        self.drop(*paths, on="drop-many")
+        self.page.wait_for_selector("#drop-many .file-preview")
+        self.page.click("#clean-all")
+
     def check_silent(self) -> None:
         """Nothing was asked of any other host, and nothing was complained of."""
         own = urlsplit(self.address).netloc
@@ -391,10 +398,7 @@ def large_pictures(folder: Path, count: int) -> list[Path]:
 
 @pytest.mark.slow
 def test_many_pictures_are_stopped_by_a_click(visit: Visit, tmp_path: Path) -> None:
-    visit.tab("Folder")
-    visit.drop(*large_pictures(tmp_path, 12), on="drop-many")
-    visit.page.wait_for_selector("#drop-many .file-preview")
-    visit.page.click("#clean-all")
+    visit.clean_all(*large_pictures(tmp_path, 12))
     visit.page.wait_for_selector("text=/2 of 12: large1.png/")
     assert not visit.page.is_visible("#clean-all")
     visit.page.click("#stop-all")
@@ -408,10 +412,7 @@ def test_many_pictures_are_stopped_by_a_click(visit: Visit, tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_who_closes_the_page_leaves_no_work_there(visit: Visit, tmp_path: Path) -> None:
-    visit.tab("Folder")
-    visit.drop(*large_pictures(tmp_path, 60), on="drop-many")
-    visit.page.wait_for_selector("#drop-many .file-preview")
-    visit.page.click("#clean-all")
+    visit.clean_all(*large_pictures(tmp_path, 60))
     visit.page.wait_for_selector("text=/1 of 60: large0.png/")
     other = visit.page.context.browser.new_page()
     visit.page.close()
